@@ -1,0 +1,93 @@
+//! Compression of messages: a trait, and what this crate ships behind features.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(feature = "gzip")]
+pub use gzip::Gzip;
+
+/// A compression that both peers know by one name.
+///
+/// Identity is not one of them: it is the absence of compression.
+pub trait Compression: fmt::Debug + Send + Sync {
+    /// The name on the wire, in lower case, such as `gzip`.
+    fn name(&self) -> &str;
+
+    /// Compresses `input` as one complete unit.
+    fn compress(&self, input: &[u8]) -> Bytes;
+
+    /// Decompresses `input`, which is one complete unit, to at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`DecompressError::TooLarge`] as soon as the output would pass `limit`, after at most `limit` bytes of
+    /// memory; [`DecompressError::Corrupt`] for input that is broken, cut off or followed by other bytes.
+    fn decompress(&self, input: &[u8], limit: usize) -> Result<Bytes, DecompressError>;
+}
+
+/// Why compressed data was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DecompressError {
+    /// The output is larger than the limit.
+    #[error("decompressed data too large")]
+    TooLarge,
+    /// The input is not what the compression produces.
+    #[error("corrupt compressed data")]
+    Corrupt,
+}
+
+/// The compressions that a client accepts or a server knows, in order of preference.
+#[derive(Clone, Debug)]
+pub struct Compressions {
+    known: Arc<[Arc<dyn Compression>]>,
+    accept: Option<HeaderValue>,
+}
+
+impl Compressions {
+    /// A set of compressions, the preferred one first. Names must be tokens; others never match.
+    #[must_use]
+    pub fn new(known: Vec<Arc<dyn Compression>>) -> Self {
+        let names: Vec<&str> = known.iter().map(|c| c.name()).collect();
+        let accept = Some(names.join(",")).filter(|names| !names.is_empty());
+        let accept = accept.and_then(|names| HeaderValue::try_from(names).ok());
+        Compressions { known: known.into(), accept }
+    }
+
+    /// No compression at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Compressions::new(Vec::new())
+    }
+
+    /// The compression of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Compression>> {
+        self.known.iter().find(|c| c.name() == name)
+    }
+
+    /// The first of the comma-separated `accepted` names that is known here, in the order of the peer.
+    #[must_use]
+    pub fn negotiate(&self, accepted: &str) -> Option<&Arc<dyn Compression>> {
+        accepted.split(',').find_map(|name| self.find(name.trim()))
+    }
+
+    /// The names as an accept-encoding value; `None` if there are none.
+    #[must_use]
+    pub fn accept_value(&self) -> Option<&HeaderValue> {
+        self.accept.as_ref()
+    }
+}
+
+impl Default for Compressions {
+    /// All that the enabled features ship.
+    fn default() -> Self {
+        Compressions::new(vec![
+            #[cfg(feature = "gzip")]
+            Arc::new(Gzip::default()),
+        ])
+    }
+}
