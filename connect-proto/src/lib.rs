@@ -2,11 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod client;
 pub mod compress;
 pub mod error;
 pub mod http1;
 pub mod message;
 pub mod metadata;
+pub mod server;
 #[cfg(any(feature = "testing", feature = "arbitrary", test))]
 pub mod testing;
 mod time;

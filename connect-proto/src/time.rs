@@ -49,6 +49,14 @@ pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant
     }
 }
 
+/// The shorter of two optional timeouts.
+pub(crate) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// The latest time a machine was told, so that a caller's clock that runs backwards is clamped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);

@@ -23,6 +23,8 @@ pub struct Limits {
     pub drain_http1: DrainBudget,
     /// How long and how much to drain over HTTP/2, where that only waits for trailers. 1 s and 64 KiB.
     pub drain_http2: DrainBudget,
+    /// How long HTTP's end, or this side's own, may lag behind the verdict. 5 s.
+    pub end_time: Duration,
 }
 
 impl Default for Limits {
@@ -36,6 +38,7 @@ impl Default for Limits {
             send_queue: 64 << 10,
             drain_http1: DrainBudget { time: Duration::from_secs(30), bytes: 1 << 20 },
             drain_http2: DrainBudget { time: Duration::from_secs(1), bytes: 64 << 10 },
+            end_time: Duration::from_secs(5),
         }
     }
 }

@@ -4,5 +4,6 @@ mod inbound;
 mod outbound;
 
 pub use inbound::Inbound;
+pub(crate) use inbound::decompress;
 pub use outbound::{Encoding, Outbound};
 pub(crate) use outbound::{Form, GetTarget};

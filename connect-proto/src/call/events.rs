@@ -1,0 +1,122 @@
+//! What waits to be told to the application.
+
+use std::collections::VecDeque;
+
+use crate::call::{Closed, Event};
+use crate::error::RpcError;
+use crate::message::Inbound;
+use crate::metadata::Metadata;
+
+/// A slot for each kind of event, so that the order of [`Event`] holds whatever is put in when.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    headers: Option<Metadata>,
+    messages: VecDeque<(Inbound, u64)>,
+    /// Bytes that the waiting messages took on the wire, prefixes included.
+    waiting: u64,
+    writable: bool,
+    half_closed: bool,
+    verdict: Verdict,
+    closed: Option<Closed>,
+}
+
+#[derive(Debug, Default)]
+enum Verdict {
+    #[default]
+    Open,
+    Queued(Result<Metadata, RpcError>),
+    /// Told to the application, or never to be told to it.
+    Settled,
+}
+
+impl Events {
+    pub(crate) fn headers(&mut self, headers: Metadata) {
+        self.headers = Some(headers);
+    }
+
+    /// `wire_len` counts the prefix too.
+    pub(crate) fn message(&mut self, message: Inbound, wire_len: u64) {
+        self.waiting += wire_len;
+        self.messages.push_back((message, wire_len));
+    }
+
+    pub(crate) fn writable(&mut self) {
+        self.writable = true;
+    }
+
+    pub(crate) fn half_closed(&mut self) {
+        self.half_closed = true;
+    }
+
+    /// The first verdict stands.
+    pub(crate) fn finished(&mut self, verdict: Result<Metadata, RpcError>) {
+        if matches!(self.verdict, Verdict::Open) {
+            self.verdict = Verdict::Queued(verdict);
+        }
+    }
+
+    /// A fault that the application found in a message it had popped: it overrules a verdict not told yet.
+    pub(crate) fn overrule(&mut self, error: RpcError) {
+        if !matches!(self.verdict, Verdict::Settled) {
+            self.verdict = Verdict::Queued(Err(error));
+        }
+    }
+
+    /// There will be no verdict but one that is queued already.
+    pub(crate) fn withhold_verdict(&mut self) {
+        if matches!(self.verdict, Verdict::Open) {
+            self.verdict = Verdict::Settled;
+        }
+    }
+
+    pub(crate) fn closed(&mut self, closed: Closed) {
+        self.closed = Some(closed);
+        self.writable = false;
+    }
+
+    /// Forgets the messages, which the application has said it does not want.
+    pub(crate) fn purge_messages(&mut self) {
+        self.messages = VecDeque::new();
+        self.waiting = 0;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.headers.is_none()
+            && self.messages.is_empty()
+            && !self.writable
+            && !self.half_closed
+            && !matches!(self.verdict, Verdict::Queued(_))
+            && self.closed.is_none()
+    }
+
+    /// Bytes of complete messages that wait.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
+    /// The next event; the last one is withheld while `withhold_closed`.
+    pub(crate) fn poll(&mut self, withhold_closed: bool) -> Option<Event> {
+        if let Some(headers) = self.headers.take() {
+            return Some(Event::Headers(headers));
+        }
+        if let Some((message, wire_len)) = self.messages.pop_front() {
+            self.waiting -= wire_len;
+            return Some(Event::Message(message));
+        }
+        if std::mem::take(&mut self.writable) {
+            return Some(Event::Writable);
+        }
+        if std::mem::take(&mut self.half_closed) {
+            return Some(Event::PeerHalfClosed);
+        }
+        if matches!(self.verdict, Verdict::Queued(_)) {
+            if let Verdict::Queued(verdict) = std::mem::replace(&mut self.verdict, Verdict::Settled) {
+                return Some(Event::Finished(verdict));
+            }
+        }
+        if withhold_closed {
+            return None;
+        }
+        self.closed.take().map(Event::Closed)
+    }
+}

@@ -1,0 +1,615 @@
+//! The server's call machine.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, response};
+
+use super::{ServerConfig, response as heads};
+use crate::call::{
+    self, BodySize, Cardinality, Closed, Drain, DrainBudget, Duplex, Event, Events, Fault, Input, Kind, Next,
+    Phase, Processed, RecvHalf, RecvInput, RecvState, SendError, SendHalf, SendInput, SendState, Signal,
+    Transmit,
+};
+use crate::compress::Compression;
+use crate::error::{AbortReason, ApiMisuse, CloseReason, Code, PeerMisbehaved, ResetCode, RpcError};
+use crate::message::{Encoding, Form, Outbound};
+use crate::metadata::{self, Metadata};
+use crate::time::{Clock, Instant};
+use crate::wire::envelope::Flags;
+use crate::wire::{end_stream, error_json};
+
+/// One RPC of a server.
+///
+/// Four classes of methods, in this order below:
+/// - *getters*;
+/// - *wire and time in*: `handle_*`, infallible: what the client does wrong is answered by the call itself;
+/// - *commands* of the handler: [`send_headers`](Call::send_headers), [`send`](Call::send),
+///   [`finish`](Call::finish), [`abort`](Call::abort), [`reject`](Call::reject);
+/// - *outputs*: `poll_*` and [`take_credit`](Call::take_credit), callable at any time in any order.
+///
+/// After any input or command: `poll_transmit` until it says `None` or the transport has no room, `poll_event` until
+/// it says `None`, and `handle_timeout` at `poll_timeout`. A connection of this crate does all that by itself.
+///
+/// The end of a response is never replaced by a reset while it can still be sent. A handler that goes away without
+/// an answer must [`finish`](Call::finish) with [`Code::Internal`].
+#[derive(Debug)]
+pub struct Call {
+    config: Arc<ServerConfig>,
+    clock: Clock,
+    kind: Kind,
+    streaming: bool,
+    http2: bool,
+    content_type: HeaderValue,
+    encoding: Encoding,
+    deadline: Option<Instant>,
+    life: Life,
+    head: Head,
+    send: SendHalf,
+    /// Whether a message was sent, on a call that carries exactly one.
+    sent_one: bool,
+    /// Whether that message is compressed.
+    compressed: bool,
+    recv: RecvHalf,
+    /// What content-length still announces of the request.
+    expected: Option<u64>,
+    events: Events,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Life {
+    Active,
+    Answered(Drain, Answer),
+    Closed(CloseReason),
+}
+
+/// Whose answer went out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Answer {
+    /// The handler's success.
+    Success,
+    /// The handler's error, or a refusal.
+    Failure,
+    /// The call's own, for this reason.
+    Own(CloseReason),
+}
+
+/// The response's head.
+#[derive(Debug)]
+enum Head {
+    /// Not complete yet: what was said of it so far.
+    Open(Metadata),
+    Ready(Box<response::Parts>),
+    Taken,
+}
+
+/// What a request's head decides.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) streaming: bool,
+    pub(crate) http2: bool,
+    pub(crate) content_type: HeaderValue,
+    pub(crate) compression: Option<Arc<dyn Compression>>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) expected: Option<u64>,
+    /// Whether the application answers by itself, and so needs not be told.
+    pub(crate) by_application: bool,
+}
+
+impl Call {
+    /// A call for a handler. `query` is the message of a GET.
+    pub(super) fn started(
+        now: Instant,
+        config: &Arc<ServerConfig>,
+        kind: Kind,
+        opening: Opening,
+        compression: Option<Arc<dyn Compression>>,
+        query: Option<Bytes>,
+    ) -> Self {
+        let state = match (&query, kind) {
+            (Some(_), _) => RecvState::Discard,
+            (None, Kind::Unary) => RecvState::Body,
+            (None, _) => RecvState::Requests,
+        };
+        let mut call = Call::new(now, config, kind, opening, RecvHalf::new(state, kind.requests()));
+        call.recv.set_compression(compression);
+        let admitted = match query {
+            Some(message) => call.recv.hold(message, &config.limits),
+            None => call.recv.admit_body(call.expected.unwrap_or(0), &config.limits),
+        };
+        match admitted {
+            Ok(()) => drop(call.expire(now)),
+            Err(fault) => call.signal(now, Signal::Misbehaved(fault)),
+        }
+        call
+    }
+
+    /// A call that is answered already: by a bare head, or by an error in the protocol's form.
+    pub(super) fn answered(
+        now: Instant,
+        config: &Arc<ServerConfig>,
+        opening: Opening,
+        answer: Result<response::Parts, RpcError>,
+    ) -> Self {
+        let kind = if opening.streaming { Kind::Bidi(Duplex::Full) } else { Kind::Unary };
+        let by_application = opening.by_application;
+        let mut call =
+            Call::new(now, config, kind, opening, RecvHalf::new(RecvState::Discard, Cardinality::Many));
+        let told = match answer {
+            Ok(parts) => {
+                let code = Code::from_http_status(parts.status.as_u16());
+                let told = RpcError::new(code, format!("HTTP status {}", parts.status.as_u16()));
+                call.head = Head::Ready(Box::new(parts));
+                told
+            }
+            Err(error) => {
+                call.answer(&Metadata::new(), Err(&error));
+                error
+            }
+        };
+        if by_application {
+            call.events.withhold_verdict();
+        } else {
+            call.events.finished(Err(told));
+        }
+        call.send.step(SendInput::Finish);
+        call.verdict(now, Answer::Failure);
+        call
+    }
+
+    fn new(now: Instant, config: &Arc<ServerConfig>, kind: Kind, opening: Opening, recv: RecvHalf) -> Self {
+        Call {
+            clock: Clock::new(now),
+            kind,
+            streaming: opening.streaming,
+            http2: opening.http2,
+            content_type: opening.content_type,
+            encoding: Encoding {
+                compression: opening.compression,
+                threshold: config.compress_from,
+                streaming: opening.streaming,
+                get: None,
+            },
+            deadline: opening.deadline,
+            life: Life::Active,
+            head: Head::Open(Metadata::new()),
+            send: SendHalf::new(config.limits.send_queue),
+            sent_one: false,
+            compressed: false,
+            recv,
+            expected: opening.expected,
+            events: Events::default(),
+            config: config.clone(),
+        }
+    }
+
+    // Getters
+
+    /// Where the call is in its life.
+    #[must_use]
+    pub fn state(&self) -> Phase {
+        match self.life {
+            Life::Active => Phase::Active,
+            Life::Answered(..) => Phase::Answered,
+            Life::Closed(_) => Phase::Closed,
+        }
+    }
+
+    /// Whether the call is over. A reset and events may still be to poll.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.life, Life::Closed(_))
+    }
+
+    /// Whether anything that HTTP could bring would still matter.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        !self.is_terminal()
+    }
+
+    /// Whether the body of the request is still of use, so that a client that asked first may be told to send it.
+    #[must_use]
+    pub fn wants_body(&self) -> bool {
+        matches!(self.life, Life::Active) && !self.recv.is_done()
+    }
+
+    /// The kind of the call.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// When the call's time is up.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether [`poll_event`](Call::poll_event) has something.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// How this call encodes messages; a handle of its own, for use outside of locks.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding.clone()
+    }
+
+    // Wire and time in
+
+    /// Takes in what HTTP brings.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        let now = self.expire(now);
+        if self.is_terminal() {
+            return;
+        }
+        match input {
+            Input::Head(_) => {}
+            Input::Data(data) => self.handle_data(now, data),
+            Input::End(_) => self.handle_end(now),
+            Input::EndSent => {
+                self.send.step(SendInput::EndSent);
+                self.settle(now);
+            }
+            Input::Reset { code, .. } => self.signal(now, Signal::PeerReset(code)),
+            Input::Lost { kind, .. } => self.signal(now, Signal::Lost(kind)),
+        }
+    }
+
+    /// Lets limits expire. To be called at [`poll_timeout`](Call::poll_timeout); earlier or later does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.expire(now);
+    }
+
+    // Commands
+
+    /// Sets the response's headers. Those of a stream go out at once, those of a unary call with its answer.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::HeadersAlreadySent`] after the first time or the first message of a stream;
+    /// [`ApiMisuse::ReservedHeader`] for a name that the protocol or HTTP itself uses.
+    pub fn send_headers(&mut self, now: Instant, headers: Metadata) -> Result<(), ApiMisuse> {
+        self.expire(now);
+        if headers.keys().any(metadata::is_reserved) {
+            return Err(ApiMisuse::ReservedHeader);
+        }
+        match &mut self.head {
+            Head::Open(open) if open.is_empty() => *open = headers,
+            Head::Open(_) | Head::Ready(_) | Head::Taken => {
+                return if matches!(self.life, Life::Active) {
+                    Err(ApiMisuse::HeadersAlreadySent)
+                } else {
+                    Ok(())
+                };
+            }
+        }
+        self.open_stream();
+        Ok(())
+    }
+
+    /// Queues a message, encoded by this call's [`encoding`](Call::encoding).
+    ///
+    /// # Errors
+    /// [`SendError::Full`] gives the message back; the other errors are final for it. A message is accepted if none
+    /// is queued, or if it fits under [`Limits::send_queue`](crate::call::Limits::send_queue).
+    pub fn send(&mut self, now: Instant, message: Outbound) -> Result<(), SendError> {
+        self.expire(now);
+        match self.life {
+            Life::Active => {}
+            Life::Answered(_, Answer::Success | Answer::Failure) => {
+                return Err(ApiMisuse::AlreadyFinished.into());
+            }
+            Life::Answered(_, Answer::Own(reason)) | Life::Closed(reason) => {
+                return Err(SendError::Closed(reason));
+            }
+        }
+        if self.kind.responses() == Cardinality::One && self.sent_one {
+            return Err(ApiMisuse::SecondMessage.into());
+        }
+        call::check_outbound(&message, &self.config.limits)?;
+        let Form::Body { compressed, ref payload } = message.form else {
+            return Err(ApiMisuse::ForeignMessage.into());
+        };
+        if self.streaming {
+            if !self.send.has_room(payload.len()) {
+                return Err(SendError::Full(message));
+            }
+            let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
+            self.send.push_envelope(flags, payload.clone());
+            self.open_stream();
+        } else {
+            self.compressed = compressed;
+            self.send.push_body(payload.clone());
+        }
+        self.sent_one = true;
+        Ok(())
+    }
+
+    /// Answers: with the messages sent so far and these trailers, or with an error.
+    ///
+    /// What the client still sends is drained within the budget of the call's limits, so that the connection lives;
+    /// then it is told to stop. A success without the one message that the kind of call needs is an internal error.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::AlreadyFinished`] if the handler has answered before; [`ApiMisuse::ReservedHeader`] for a
+    /// trailer's name that the protocol or HTTP itself uses. An answer that comes after the call has ended by itself
+    /// is ignored.
+    pub fn finish(
+        &mut self,
+        now: Instant,
+        trailers: Metadata,
+        verdict: Result<(), RpcError>,
+    ) -> Result<(), ApiMisuse> {
+        let now = self.expire(now);
+        match self.life {
+            Life::Active => {}
+            Life::Answered(_, Answer::Success | Answer::Failure) => return Err(ApiMisuse::AlreadyFinished),
+            Life::Answered(_, Answer::Own(_)) | Life::Closed(_) => return Ok(()),
+        }
+        if trailers.keys().any(metadata::is_reserved) {
+            return Err(ApiMisuse::ReservedHeader);
+        }
+        let missing = self.kind.responses() == Cardinality::One && !self.sent_one;
+        let verdict = match verdict {
+            Ok(()) if missing => Err(RpcError::new(Code::Internal, "response message missing")),
+            verdict => verdict,
+        };
+        self.events.withhold_verdict();
+        self.answer(&trailers, verdict.as_ref().map(|&()| ()));
+        self.verdict(now, if verdict.is_ok() { Answer::Success } else { Answer::Failure });
+        Ok(())
+    }
+
+    /// Stops the call at once, without an answer: the client sees a reset, over HTTP/1.1 a connection that closes.
+    pub fn abort(&mut self, now: Instant, reason: AbortReason) {
+        let now = self.expire(now);
+        self.events.purge_messages();
+        self.signal(now, Signal::Abort(reason));
+    }
+
+    /// Answers with a fault of the client: one that [`Inbound::decode`](crate::message::Inbound::decode) found in a
+    /// message, or one of its HTTP.
+    pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
+        let now = self.expire(now);
+        self.signal(now, Signal::Misbehaved(fault));
+    }
+
+    // Outputs
+
+    /// What HTTP is asked for next, with at most about `max` bytes of body in it. With a `max` of 0: no body.
+    ///
+    /// The head of a unary call is held until [`finish`](Call::finish), the success of a half-duplex bidi until the
+    /// request has ended. Once [`Transmit::End`], or a head without a body, has been written, the transport owes an
+    /// [`Input::EndSent`].
+    pub fn poll_transmit(&mut self, max: usize) -> Option<Transmit<response::Parts>> {
+        if let Some(code) = self.send.poll_reset() {
+            return Some(Transmit::Reset(code));
+        }
+        if self.is_terminal() || self.is_held() {
+            return None;
+        }
+        if let Head::Ready(_) = self.head {
+            return self.poll_head();
+        }
+        if let Some(chunk) = self.send.poll_chunk(if matches!(self.head, Head::Taken) { max } else { 0 }) {
+            if self.send.take_relief() {
+                self.events.writable();
+            }
+            return Some(Transmit::Data(chunk));
+        }
+        if self.send.state() == SendState::Finishing && self.send.queued() == 0 {
+            self.send.step(SendInput::EndTaken);
+            return Some(Transmit::End(None));
+        }
+        if self.recv.state() == RecvState::Stopping && !matches!(self.send.state(), SendState::Finishing) {
+            // Never fails: stopping only goes one way.
+            self.recv.step(RecvInput::StopTaken).ok();
+            let now = self.clock.advance(Instant::ORIGIN);
+            self.settle(now);
+            return Some(Transmit::StopReceiving);
+        }
+        None
+    }
+
+    /// The next event; see [`Event`] for their order. The last one is withheld until a reset that goes with it was
+    /// polled.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.poll(self.send.state() == SendState::Resetting)
+    }
+
+    /// When to call [`handle_timeout`](Call::handle_timeout); `None` if time changes nothing.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.life {
+            Life::Active => self.deadline,
+            Life::Answered(drain, _) if self.recv_is_open() => Some(drain.until()),
+            Life::Answered(..) | Life::Closed(_) => None,
+        }
+    }
+
+    /// Bytes by which the client's flow-control window may grow since the last call of this.
+    #[must_use]
+    pub fn take_credit(&mut self) -> u64 {
+        self.recv.take_credit(self.events.waiting())
+    }
+
+    // Inside
+
+    fn expire(&mut self, now: Instant) -> Instant {
+        let now = self.clock.advance(now);
+        if self.poll_timeout().is_some_and(|limit| now >= limit) {
+            let answered = matches!(self.life, Life::Answered(..));
+            self.signal(now, if answered { Signal::DrainTimedOut } else { Signal::Deadline });
+        }
+        now
+    }
+
+    fn recv_is_open(&self) -> bool {
+        !self.recv.is_done() && self.recv.state() != RecvState::Stopping
+    }
+
+    /// Over HTTP/1.1 no byte of a bidi's success goes out before the request has ended: the client would not look.
+    fn is_held(&self) -> bool {
+        let may_succeed = matches!(self.life, Life::Active | Life::Answered(_, Answer::Success));
+        may_succeed && matches!(self.kind, Kind::Bidi(_)) && !self.http2 && self.recv_is_open()
+    }
+
+    fn poll_head(&mut self) -> Option<Transmit<response::Parts>> {
+        let Head::Ready(parts) = std::mem::replace(&mut self.head, Head::Taken) else { return None };
+        let body = match (self.send.state(), self.send.queued() as u64) {
+            (SendState::Finishing, 0) => BodySize::Empty,
+            (SendState::Finishing, len) => BodySize::Exact(len),
+            _ => BodySize::Unknown,
+        };
+        if body == BodySize::Empty {
+            self.send.step(SendInput::EndTaken);
+        }
+        Some(Transmit::Head { parts, body })
+    }
+
+    /// Completes the head of a stream.
+    fn open_stream(&mut self) {
+        if !self.streaming {
+            return;
+        }
+        if let Head::Open(headers) = &mut self.head {
+            let headers = std::mem::take(headers);
+            let parts = heads::stream(headers, self.content_type.clone(), self.encoding.compression.as_ref());
+            self.head = Head::Ready(Box::new(parts));
+        }
+    }
+
+    /// Queues the end of the response.
+    fn answer(&mut self, trailers: &Metadata, verdict: Result<(), &RpcError>) {
+        if self.streaming {
+            self.open_stream();
+            let json = end_stream::write(verdict.err(), trailers);
+            self.send.push_envelope(Flags::END_STREAM, Bytes::from(json));
+        } else if let Head::Open(headers) = &mut self.head {
+            let headers = std::mem::take(headers);
+            let parts = match verdict {
+                Ok(()) => {
+                    let compression = self.encoding.compression.as_ref().filter(|_| self.compressed);
+                    heads::message(headers, trailers, self.content_type.clone(), compression)
+                }
+                Err(error) => {
+                    self.send.drop_not_begun();
+                    self.send.push_body(Bytes::from(error_json::write(error)));
+                    heads::error(headers, trailers, error)
+                }
+            };
+            self.head = Head::Ready(Box::new(parts));
+        }
+        self.send.step(SendInput::Finish);
+    }
+
+    fn handle_data(&mut self, now: Instant, mut data: Bytes) {
+        if let Some(expected) = &mut self.expected {
+            *expected = expected.saturating_sub(data.len() as u64);
+        }
+        // Requests have no end-of-stream, so that one call takes everything.
+        let drain = match &mut self.life {
+            Life::Answered(drain, _) => Some(drain),
+            _ => None,
+        };
+        match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
+            Ok(_) => {}
+            Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
+            Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
+        }
+    }
+
+    fn handle_end(&mut self, now: Instant) {
+        let was = self.recv.state();
+        let wanted = matches!(self.life, Life::Active);
+        let ended = self.recv.end().and_then(|()| match was {
+            _ if !wanted => Ok(()),
+            RecvState::Body => {
+                let (message, len) = self.recv.take_body_message(&self.config.limits);
+                self.events.message(message, len);
+                Ok(())
+            }
+            RecvState::Requests | RecvState::Discard => self.recv.release(&mut self.events),
+            _ => Ok(()),
+        });
+        match ended {
+            Ok(()) if wanted => self.events.half_closed(),
+            Err(fault) if wanted => self.signal(now, Signal::Misbehaved(fault)),
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if self.send.state() == SendState::Done && self.recv.is_done() {
+            self.signal(now, Signal::Settled);
+        }
+    }
+
+    /// The answer of the handler.
+    fn verdict(&mut self, now: Instant, answer: Answer) {
+        if call::server(self.state(), Signal::Verdict) == Next::Go(Phase::Answered) {
+            self.enter_answered(now, answer);
+        }
+    }
+
+    /// Carries out what the table of transitions says.
+    fn signal(&mut self, now: Instant, signal: Signal) {
+        match call::server(self.state(), signal) {
+            Next::Answer(reason) => {
+                let error = call::error_of(reason);
+                self.send.drop_not_begun();
+                self.answer(&Metadata::new(), Err(&error));
+                self.events.finished(Err(error));
+                self.enter_answered(now, Answer::Own(reason));
+            }
+            Next::StopReceiving => self.stop_receiving(),
+            Next::Close(reason) => self.conclude(reason, false),
+            Next::Reset(reason) => self.conclude(reason, true),
+            // The handler's answer comes by `verdict`.
+            Next::Stay | Next::Go(_) => {}
+        }
+    }
+
+    fn enter_answered(&mut self, now: Instant, answer: Answer) {
+        let budget: DrainBudget =
+            if self.http2 { self.config.limits.drain_http2 } else { self.config.limits.drain_http1 };
+        let drain = Drain::new(now, budget);
+        self.life = Life::Answered(drain, answer);
+        let announced = self.recv.discard().max(self.expected.unwrap_or(0));
+        let is_nothing = budget.time.is_zero() || budget.bytes == 0;
+        if self.recv_is_open() && (is_nothing || drain.admit(announced).is_err()) {
+            self.stop_receiving();
+        }
+        self.settle(now);
+    }
+
+    /// Gives up the rest of the request; the transport is told once it has the end of the response.
+    fn stop_receiving(&mut self) {
+        self.recv.step(RecvInput::Stop).ok();
+    }
+
+    fn conclude(&mut self, reason: CloseReason, reset: bool) {
+        let drained = match self.life {
+            Life::Answered(drain, _) => drain.drained(),
+            _ => 0,
+        };
+        match reason {
+            CloseReason::Aborted(_) => self.events.withhold_verdict(),
+            CloseReason::PeerReset(_) | CloseReason::TransportLost(_) => {
+                self.events.finished(Err(RpcError::new(Code::Canceled, "client has gone")));
+            }
+            reason => self.events.finished(Err(call::error_of(reason))),
+        }
+        if reset {
+            self.send.reset(ResetCode::CANCEL);
+        } else {
+            self.send.stop();
+        }
+        self.recv.discard();
+        self.events.closed(Closed { reason, drained, processed: Processed::Yes });
+        self.life = Life::Closed(reason);
+    }
+}
