@@ -1,1 +1,6 @@
-//! L0
+//! L0: plain, pure functions between the values of the Connect protocol and their bytes.
+//!
+//! None of them keeps state, and none panics on anything that a peer can send. Sizes are bounded by the
+//! caller, who knows the limits of the call.
+
+pub(crate) mod base64;
