@@ -4,3 +4,5 @@
 //! caller, who knows the limits of the call.
 
 pub(crate) mod base64;
+pub mod error_json;
+mod json;
