@@ -4,5 +4,6 @@
 //! caller, who knows the limits of the call.
 
 pub(crate) mod base64;
+pub mod end_stream;
 pub mod error_json;
 mod json;
