@@ -7,3 +7,4 @@ pub(crate) mod base64;
 pub mod end_stream;
 pub mod error_json;
 mod json;
+pub mod timeout;
