@@ -7,4 +7,5 @@ pub(crate) mod base64;
 pub mod end_stream;
 pub mod error_json;
 mod json;
+pub mod media_type;
 pub mod timeout;
