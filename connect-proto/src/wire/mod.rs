@@ -6,6 +6,7 @@
 pub(crate) mod base64;
 pub mod end_stream;
 pub mod error_json;
+pub mod get_query;
 mod json;
 pub mod media_type;
 pub mod timeout;
