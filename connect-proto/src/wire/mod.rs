@@ -1,4 +1,7 @@
-//! L0: plain functions between bytes and values of the Connect protocol. No state but the envelope decoder's.
+//! L0: plain, pure functions between the values of the Connect protocol and their bytes.
+//!
+//! None of them panics on anything that a peer can send. Sizes are bounded by the caller, who knows the limits of
+//! the call. Only the [envelope decoder](envelope::Decoder) keeps state.
 
 pub(crate) mod base64;
 pub mod end_stream;
