@@ -4,6 +4,7 @@
 pub mod call;
 pub mod client;
 pub mod compress;
+pub mod connection;
 pub mod error;
 pub mod http1;
 pub mod message;

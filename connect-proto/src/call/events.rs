@@ -81,12 +81,20 @@ impl Events {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
+        self.is_told() && self.closed.is_none()
+    }
+
+    /// Whether the end is all that is left.
+    pub(crate) fn has_only_closed(&self) -> bool {
+        self.is_told() && self.closed.is_some()
+    }
+
+    fn is_told(&self) -> bool {
         self.headers.is_none()
             && self.messages.is_empty()
             && !self.writable
             && !self.half_closed
             && !matches!(self.verdict, Verdict::Queued(_))
-            && self.closed.is_none()
     }
 
     /// Bytes of complete messages that wait.

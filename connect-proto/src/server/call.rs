@@ -231,6 +231,12 @@ impl Call {
         !self.events.is_empty()
     }
 
+    /// Whether the end is the only event left.
+    #[must_use]
+    pub fn has_only_closed(&self) -> bool {
+        self.events.has_only_closed() && self.send.state() != SendState::Resetting
+    }
+
     /// How this call encodes messages; a handle of its own, for use outside of locks.
     #[must_use]
     pub fn encoding(&self) -> Encoding {

@@ -1,0 +1,273 @@
+//! One exchange at a time: a call machine joined with HTTP/1.1, for both roles.
+
+use std::io::IoSlice;
+
+use bytes::BytesMut;
+
+use super::link::Link;
+use super::machine::Machine;
+use super::{CallClosed, CallId, Notice};
+use crate::call::{Closed, Event, Input, Processed, Transmit};
+use crate::error::{AbortReason, LostKind};
+use crate::http1::{self, NotReusable, Shutdown};
+use crate::time::{Instant, earliest};
+
+/// A call on its connection.
+#[derive(Debug)]
+pub(super) struct Live<M> {
+    pub(super) id: CallId,
+    pub(super) call: M,
+    /// Whether the application was told of the events that wait.
+    told: bool,
+    /// Whether the transport took back everything before a byte of it was written.
+    recalled: bool,
+}
+
+/// A link, and how much of a body may come in over it.
+#[derive(Debug)]
+pub(super) struct Wire<L> {
+    pub(super) link: L,
+    receive_window: u64,
+    /// Bytes of the body that may still come in before the application reads.
+    window: u64,
+}
+
+impl<M: Machine> Live<M> {
+    /// Carries out a command of the application, and what follows from it.
+    pub(super) fn command<L: Link, T>(
+        &mut self,
+        wire: &mut Wire<L>,
+        now: Instant,
+        command: impl FnOnce(&mut M) -> T,
+    ) -> T {
+        let done = command(&mut self.call);
+        self.settle(wire, now);
+        done
+    }
+
+    /// To be done after anything that may have changed the call: a reset takes effect at once, and what the
+    /// application has read widens the window.
+    fn settle<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) {
+        if self.call.is_terminal() {
+            // Nothing but a reset is left to be taken.
+            while let Some(transmit) = self.call.poll_transmit(0) {
+                if let Transmit::Reset(_) = transmit {
+                    self.recalled = wire.link.abort(now);
+                }
+            }
+        }
+        wire.window = wire.window.saturating_add(self.call.take_credit()).min(wire.receive_window);
+    }
+
+    /// The next event but the last one, which becomes a notice of the connection.
+    pub(super) fn poll_event<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) -> Option<Event> {
+        self.told = false;
+        if self.call.has_only_closed() {
+            return None;
+        }
+        let event = self.call.poll_event();
+        self.settle(wire, now);
+        event
+    }
+
+    /// Moves what the call wants to send to the link, as far as there is room.
+    fn pull<L: Link<Out = M::Head>>(&mut self, wire: &mut Wire<L>, now: Instant) {
+        while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
+            match transmit {
+                Transmit::Head { parts, body } => wire.link.send_head(now, &parts, body),
+                Transmit::Data(chunk) => wire.link.send_data(now, chunk),
+                Transmit::End(_) => wire.link.send_end(now),
+                Transmit::Reset(_) => self.recalled = wire.link.abort(now),
+                Transmit::StopReceiving => wire.link.stop_receiving(now),
+            }
+        }
+    }
+}
+
+/// A connection that carries one call at a time.
+#[derive(Debug)]
+pub struct Exchange<L, M> {
+    pub(super) wire: Wire<L>,
+    pub(super) live: Option<Live<M>>,
+    next_id: u64,
+    /// Until when the call under way may go on after a shutdown.
+    grace: Option<Instant>,
+    ended_told: bool,
+}
+
+impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
+    pub(super) fn new(link: L, receive_window: u64) -> Self {
+        let wire = Wire { link, receive_window, window: receive_window };
+        Exchange { wire, live: None, next_id: 0, grace: None, ended_told: false }
+    }
+
+    pub(super) fn next_id(&mut self) -> CallId {
+        self.next_id += 1;
+        CallId(self.next_id)
+    }
+
+    /// Puts a call on the connection, which must be free.
+    pub(super) fn put(&mut self, id: CallId, call: M) {
+        self.wire.window = self.wire.receive_window;
+        self.live = Some(Live { id, call, told: false, recalled: false });
+    }
+
+    /// A call and the wire it is on.
+    pub(super) fn live(&mut self, id: CallId) -> Option<(&mut Live<M>, &mut Wire<L>)> {
+        let live = self.live.as_mut().filter(|live| live.id == id)?;
+        Some((live, &mut self.wire))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.wire.link.is_closed()
+    }
+
+    pub(super) fn wants_read(&self) -> bool {
+        self.wire.window > 0 && self.wire.link.wants_read()
+    }
+
+    /// Passes bytes on until the link or the window has had enough. `head` takes the head of a message.
+    pub(super) fn handle_read(
+        &mut self,
+        now: Instant,
+        buf: &mut BytesMut,
+        mut head: impl FnMut(&mut Self, L::In) -> bool,
+    ) {
+        loop {
+            if self.wire.window > 0 {
+                self.wire.link.handle_read(now, buf);
+            }
+            if !self.deliver_next(now, &mut head) {
+                return;
+            }
+        }
+    }
+
+    /// Delivers what the link has to tell without new bytes. Without a call it waits: a request that is not started
+    /// yet may have been lost already.
+    pub(super) fn deliver(&mut self, now: Instant) {
+        while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
+    }
+
+    /// Delivers one event; false if there is none, or if the head of a message wants to be looked at first.
+    fn deliver_next(&mut self, now: Instant, head: &mut impl FnMut(&mut Self, L::In) -> bool) -> bool {
+        let Some(event) = self.wire.link.poll_event() else { return false };
+        let input = match event {
+            http1::Event::Head { parts, .. } => return head(self, *parts),
+            http1::Event::Misbehaved(fault) => {
+                if let Some(live) = &mut self.live {
+                    live.call.reject(now, fault);
+                }
+                self.settle(now);
+                return true;
+            }
+            http1::Event::Data(data) => {
+                self.wire.window = self.wire.window.saturating_sub(data.len() as u64);
+                Input::Data(data)
+            }
+            http1::Event::End => Input::End(None),
+            http1::Event::EndSent => Input::EndSent,
+            http1::Event::Lost { kind, processed } => Input::Lost { kind, processed },
+        };
+        self.input(now, input);
+        true
+    }
+
+    pub(super) fn input(&mut self, now: Instant, input: Input) {
+        if let Some(live) = &mut self.live {
+            live.call.handle_input(now, input);
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn handle_eof(&mut self, now: Instant) {
+        self.wire.link.handle_eof(now);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_io_failed(&mut self, now: Instant, kind: LostKind) {
+        self.wire.link.handle_io_failed(now, kind);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
+        self.wire.link.handle_write_failed(now, kind);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_written(&mut self, now: Instant, n: usize) {
+        self.wire.link.handle_written(now, n);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Some(live) = &mut self.live {
+            live.call.handle_timeout(now);
+            if self.grace.is_some_and(|until| now >= until) {
+                live.call.abort(now, AbortReason::ShutDown);
+            }
+        }
+        self.settle(now);
+        self.wire.link.handle_timeout(now);
+        self.deliver(now);
+    }
+
+    pub(super) fn shut_down(&mut self, now: Instant, grace: std::time::Duration) {
+        self.wire.link.shut_down(now);
+        self.grace = Some(now.saturating_add(grace));
+        self.handle_timeout(now);
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if let Some(live) = &mut self.live {
+            live.settle(&mut self.wire, now);
+        }
+    }
+
+    pub(super) fn output<'a>(&'a mut self, now: Instant, slices: &mut [IoSlice<'a>]) -> usize {
+        if let Some(live) = &mut self.live {
+            live.pull(&mut self.wire, now);
+        }
+        self.deliver(now);
+        self.wire.link.output(slices)
+    }
+
+    pub(super) fn poll_ready(&mut self) -> Option<Notice> {
+        if let Some(live) = &mut self.live {
+            if live.call.has_only_closed() {
+                if let Some(Event::Closed(closed)) = live.call.poll_event() {
+                    return Some(self.retire(closed));
+                }
+            }
+            let live = self.live.as_mut()?;
+            let tell = live.call.has_events() && !live.call.has_only_closed() && !live.told;
+            live.told |= tell;
+            return tell.then_some(Notice::Readable(live.id));
+        }
+        match self.wire.link.reuse() {
+            Err(why) if self.wire.link.is_closed() && !self.ended_told => {
+                self.ended_told = true;
+                Some(Notice::Ended(why))
+            }
+            _ => None,
+        }
+    }
+
+    fn retire(&mut self, closed: Closed) -> Notice {
+        let fate = self.wire.link.reuse();
+        let Some(live) = self.live.take() else { return Notice::Ended(NotReusable::Lost) };
+        let processed = if live.recalled { Processed::No } else { closed.processed };
+        self.wire.window = self.wire.receive_window;
+        Notice::Closed(live.id, CallClosed::new(Closed { processed, ..closed }, fate))
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let call = self.live.as_ref().and_then(|live| live.call.poll_timeout());
+        let grace = self.grace.filter(|_| self.live.as_ref().is_some_and(|live| !live.call.is_terminal()));
+        earliest(earliest(call, grace), self.wire.link.poll_timeout())
+    }
+
+    pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {
+        self.wire.link.poll_shutdown()
+    }
+}

@@ -1,0 +1,69 @@
+//! What both call machines have in common, as a connection sees them.
+
+use crate::call::{Event, Input, Transmit};
+use crate::error::{AbortReason, PeerMisbehaved};
+use crate::time::Instant;
+use crate::{client, server};
+
+/// A call machine.
+pub trait Machine {
+    /// The parts of the head that it sends.
+    type Head;
+
+    fn handle_input(&mut self, now: Instant, input: Input);
+    fn handle_timeout(&mut self, now: Instant);
+    fn reject(&mut self, now: Instant, fault: PeerMisbehaved);
+    fn abort(&mut self, now: Instant, reason: AbortReason);
+    fn poll_transmit(&mut self, max: usize) -> Option<Transmit<Self::Head>>;
+    fn poll_event(&mut self) -> Option<Event>;
+    fn poll_timeout(&self) -> Option<Instant>;
+    fn take_credit(&mut self) -> u64;
+    fn is_terminal(&self) -> bool;
+    fn has_events(&self) -> bool;
+    fn has_only_closed(&self) -> bool;
+}
+
+macro_rules! machine {
+    ($call:ty, $head:ty) => {
+        impl Machine for $call {
+            type Head = $head;
+
+            fn handle_input(&mut self, now: Instant, input: Input) {
+                self.handle_input(now, input);
+            }
+            fn handle_timeout(&mut self, now: Instant) {
+                self.handle_timeout(now);
+            }
+            fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
+                self.reject(now, fault);
+            }
+            fn abort(&mut self, now: Instant, reason: AbortReason) {
+                self.abort(now, reason);
+            }
+            fn poll_transmit(&mut self, max: usize) -> Option<Transmit<$head>> {
+                self.poll_transmit(max)
+            }
+            fn poll_event(&mut self) -> Option<Event> {
+                self.poll_event()
+            }
+            fn poll_timeout(&self) -> Option<Instant> {
+                self.poll_timeout()
+            }
+            fn take_credit(&mut self) -> u64 {
+                self.take_credit()
+            }
+            fn is_terminal(&self) -> bool {
+                self.is_terminal()
+            }
+            fn has_events(&self) -> bool {
+                self.has_events()
+            }
+            fn has_only_closed(&self) -> bool {
+                self.has_only_closed()
+            }
+        }
+    };
+}
+
+machine!(client::Call, http::request::Parts);
+machine!(server::Call, http::response::Parts);

@@ -1,0 +1,194 @@
+//! A server's connection.
+
+use std::sync::Arc;
+
+use http::request;
+
+use super::exchange::{Exchange, Live, Wire};
+use super::role::Side;
+use super::{CallId, Connection, ConnectionConfig, Notice, Role};
+use crate::call::{Event, Phase, SendError};
+use crate::error::{AbortReason, ApiMisuse, PeerMisbehaved, RpcError};
+use crate::http1;
+use crate::message::{Encoding, Outbound};
+use crate::metadata::Metadata;
+use crate::server::{Call, Incoming, MethodSpec, Refusal, ServerConfig};
+use crate::time::Instant;
+
+/// The role of a server: it [starts](Connection::start) or [refuses](Connection::refuse) the requests that
+/// [`Notice::Incoming`] announces. Nothing of a request's body is read before.
+#[derive(Clone, Copy, Debug)]
+pub enum Server {}
+
+impl Role for Server {}
+
+impl Side for Server {
+    type Link = http1::Server;
+    type Call = Call;
+    type Arrival = Arrival;
+
+    fn take_head(exchange: &mut Wired, arrival: &mut Arrival, now: Instant, parts: request::Parts) -> bool {
+        *arrival = Arrival::New(exchange.next_id(), Box::new(Incoming::new(now, parts)));
+        false
+    }
+
+    fn is_awaited(arrival: &Arrival) -> bool {
+        !matches!(arrival, Arrival::None)
+    }
+
+    fn poll_arrival(arrival: &mut Arrival) -> Option<Notice> {
+        match std::mem::replace(arrival, Arrival::None) {
+            Arrival::New(id, incoming) => {
+                *arrival = Arrival::Told(id, incoming);
+                Some(Notice::Incoming(id))
+            }
+            told => {
+                *arrival = told;
+                None
+            }
+        }
+    }
+}
+
+type Wired = Exchange<http1::Server, Call>;
+
+/// A request that is neither started nor refused.
+#[derive(Debug)]
+pub enum Arrival {
+    None,
+    /// Not told to the application yet.
+    New(CallId, Box<Incoming>),
+    Told(CallId, Box<Incoming>),
+}
+
+impl Connection<Server> {
+    /// A connection that was just accepted.
+    #[must_use]
+    pub fn new(now: Instant, config: &ConnectionConfig) -> Self {
+        let link = http1::Server::new(now, config.http1.clone());
+        Connection { exchange: Exchange::new(link, config.receive_window), arrival: Arrival::None }
+    }
+
+    /// The request that [`Notice::Incoming`] announced, until it is started or refused.
+    #[must_use]
+    pub fn incoming(&self, id: CallId) -> Option<&Incoming> {
+        match &self.arrival {
+            Arrival::New(at, incoming) | Arrival::Told(at, incoming) if *at == id => Some(incoming),
+            _ => None,
+        }
+    }
+
+    /// Starts the call of the procedure that the request names: [`Incoming::start`]. A request that does not fit the
+    /// procedure is answered by the call itself.
+    ///
+    /// False if there is no such request: it was started or refused before.
+    pub fn start(&mut self, now: Instant, id: CallId, config: &Arc<ServerConfig>, spec: &MethodSpec) -> bool {
+        self.exchange.handle_timeout(now);
+        self.begin(now, id, |incoming| incoming.start(now, config, spec))
+    }
+
+    /// Refuses the request: [`Incoming::refuse`].
+    ///
+    /// False if there is no such request: it was started or refused before.
+    pub fn refuse(&mut self, now: Instant, id: CallId, config: &Arc<ServerConfig>, refusal: Refusal) -> bool {
+        self.exchange.handle_timeout(now);
+        self.begin(now, id, |incoming| incoming.refuse(now, config, refusal))
+    }
+
+    fn begin(&mut self, now: Instant, id: CallId, begin: impl FnOnce(Incoming) -> Call) -> bool {
+        match std::mem::replace(&mut self.arrival, Arrival::None) {
+            Arrival::New(at, incoming) | Arrival::Told(at, incoming) if at == id => {
+                let call = begin(*incoming);
+                if call.wants_body() {
+                    self.exchange.wire.link.want_body(now);
+                }
+                self.exchange.put(id, call);
+                // The end of the transport may have come in the meantime.
+                self.exchange.deliver(now);
+                true
+            }
+            arrival => {
+                self.arrival = arrival;
+                false
+            }
+        }
+    }
+
+    /// A call, to command it or to take its events; `None` before it is started and once it is closed.
+    #[must_use]
+    pub fn call(&mut self, id: CallId) -> Option<ServerCall<'_>> {
+        let (live, wire) = self.exchange.live(id)?;
+        Some(ServerCall { live, wire })
+    }
+}
+
+/// A call on a server's connection. The commands are those of [`Call`].
+#[derive(Debug)]
+pub struct ServerCall<'a> {
+    live: &'a mut Live<Call>,
+    wire: &'a mut Wire<http1::Server>,
+}
+
+impl ServerCall<'_> {
+    /// Where the call is in its life.
+    #[must_use]
+    pub fn state(&self) -> Phase {
+        self.live.call.state()
+    }
+
+    /// When the call's time is up.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.live.call.deadline()
+    }
+
+    /// How this call encodes messages; a handle of its own, for use outside of locks.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.live.call.encoding()
+    }
+
+    /// Sets the response's headers: [`Call::send_headers`].
+    ///
+    /// # Errors
+    /// Those of [`Call::send_headers`].
+    pub fn send_headers(&mut self, now: Instant, headers: Metadata) -> Result<(), ApiMisuse> {
+        self.live.command(self.wire, now, |call| call.send_headers(now, headers))
+    }
+
+    /// Queues a message: [`Call::send`].
+    ///
+    /// # Errors
+    /// Those of [`Call::send`].
+    pub fn send(&mut self, now: Instant, message: Outbound) -> Result<(), SendError> {
+        self.live.command(self.wire, now, |call| call.send(now, message))
+    }
+
+    /// Answers: [`Call::finish`].
+    ///
+    /// # Errors
+    /// Those of [`Call::finish`].
+    pub fn finish(
+        &mut self,
+        now: Instant,
+        trailers: Metadata,
+        verdict: Result<(), RpcError>,
+    ) -> Result<(), ApiMisuse> {
+        self.live.command(self.wire, now, |call| call.finish(now, trailers, verdict))
+    }
+
+    /// Stops the call at once: [`Call::abort`].
+    pub fn abort(&mut self, now: Instant, reason: AbortReason) {
+        self.live.command(self.wire, now, |call| call.abort(now, reason));
+    }
+
+    /// Answers with a fault found in one of the messages: [`Call::reject`].
+    pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
+        self.live.command(self.wire, now, |call| call.reject(now, fault));
+    }
+
+    /// The next event. The call's end is not among them: it comes as [`Notice::Closed`], with the connection's fate.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        self.live.poll_event(self.wire, now)
+    }
+}
