@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::checker::{self, Side};
 use super::wire::{Read, Wire};
 use crate::Instant;
 use crate::call::{Event, Phase, SendError};
@@ -16,7 +17,7 @@ use crate::error::{AbortReason, ApiMisuse, PeerMisbehaved, RpcError};
 use crate::http1::{NotReusable, Shutdown};
 use crate::message::Outbound;
 use crate::metadata::Metadata;
-use crate::server::{MethodSpec, ServerConfig};
+use crate::server::{MethodSpec, Refusal, ServerConfig};
 
 /// Something that a connection told its application.
 #[derive(Clone, Debug)]
@@ -53,6 +54,24 @@ pub struct Told {
     pub what: Heard,
 }
 
+/// A command that an application gave, as far as the rules of what may be told afterwards depend on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Command {
+    /// How much had been told before.
+    pub(super) after: usize,
+    pub(super) call: CallId,
+    pub(super) what: Did,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Did {
+    Opened,
+    Closed,
+    Aborted,
+    Answered,
+    Refused,
+}
+
 /// A connection with its application and its driver: what it tells is written down, and commands go to the latest
 /// call.
 #[derive(Debug)]
@@ -65,7 +84,9 @@ pub struct Endpoint<R: Role> {
     pub listening: bool,
     /// Server: how requests are started; `None` leaves them to the test.
     pub serves: Option<(Arc<ServerConfig>, MethodSpec)>,
-    pub(super) now: Instant,
+    /// The time that the connection is told.
+    pub now: Instant,
+    did: Vec<Command>,
     call: Option<CallId>,
     unread: BytesMut,
     reading: bool,
@@ -73,6 +94,7 @@ pub struct Endpoint<R: Role> {
 
 /// What [`Endpoint`] needs to know of a role.
 pub trait Calls: Role {
+    const SIDE: Side;
     fn poll_event(connection: &mut Connection<Self>, now: Instant, id: CallId) -> Option<Event>;
     fn reject(connection: &mut Connection<Self>, now: Instant, id: CallId, fault: PeerMisbehaved);
     fn start(
@@ -84,6 +106,8 @@ pub trait Calls: Role {
 }
 
 impl Calls for Client {
+    const SIDE: Side = Side::Client;
+
     fn poll_event(connection: &mut Connection<Client>, now: Instant, id: CallId) -> Option<Event> {
         connection.call(id)?.poll_event(now)
     }
@@ -99,6 +123,8 @@ impl Calls for Client {
 }
 
 impl Calls for Server {
+    const SIDE: Side = Side::Server;
+
     fn poll_event(connection: &mut Connection<Server>, now: Instant, id: CallId) -> Option<Event> {
         connection.call(id)?.poll_event(now)
     }
@@ -129,6 +155,7 @@ impl<R: Calls> Endpoint<R> {
             listening: true,
             serves: None,
             now: Instant::ORIGIN,
+            did: Vec::new(),
             call: None,
             unread: BytesMut::new(),
             reading: true,
@@ -345,13 +372,20 @@ impl<R: Calls> Endpoint<R> {
         assert_eq!(self.connection.poll_ready(), None, "a notice is left");
         assert_eq!(self.connection.poll_shutdown(), None, "a shutdown is left");
         self.assert_no_timer();
-        let mut calls: Vec<CallId> = self.told.iter().filter_map(|told| told.call).collect();
-        calls.dedup();
-        for call in calls {
-            let of_call = || self.told.iter().filter(|told| told.call == Some(call));
-            let ends = of_call().filter(|told| matches!(told.what, Heard::Closed(_))).count();
-            assert_eq!(ends, 1, "ends of {call:?}: {:#?}", self.told);
-            assert!(of_call().last().is_some_and(|told| matches!(told.what, Heard::Closed(_))));
+        checker::check(R::SIDE, &self.told, &self.did, true);
+    }
+
+    /// What was told so far keeps the rules: the order of events, and one end for each call at most.
+    ///
+    /// # Panics
+    /// If that is not so.
+    pub fn assert_orderly(&self) {
+        checker::check(R::SIDE, &self.told, &self.did, false);
+    }
+
+    fn note(&mut self, what: Did) {
+        if let Some(call) = self.call {
+            self.did.push(Command { after: self.told.len(), call, what });
         }
     }
 
@@ -376,6 +410,7 @@ impl Endpoint<Client> {
     pub fn open(&mut self, call: Call) -> Result<CallId, OpenRefused> {
         let id = self.connection.open(self.now, call)?;
         self.call = Some(id);
+        self.note(Did::Opened);
         Ok(id)
     }
 
@@ -411,6 +446,7 @@ impl Endpoint<Client> {
         let now = self.now;
         if let Some(mut call) = self.call.and_then(|id| self.connection.call(id)) {
             call.close(now);
+            self.note(Did::Closed);
         }
     }
 
@@ -419,6 +455,7 @@ impl Endpoint<Client> {
         let now = self.now;
         if let Some(mut call) = self.call.and_then(|id| self.connection.call(id)) {
             call.abort(now, AbortReason::Requested);
+            self.note(Did::Aborted);
         }
     }
 }
@@ -466,8 +503,19 @@ impl Endpoint<Server> {
     /// Those of [`finish`](crate::server::Call::finish).
     pub fn finish(&mut self, verdict: Result<(), RpcError>) -> Result<(), ApiMisuse> {
         let now = self.now;
-        let call = self.call.and_then(|id| self.connection.call(id));
-        call.map_or(Ok(()), |mut call| call.finish(now, Metadata::new(), verdict))
+        let Some(mut call) = self.call.and_then(|id| self.connection.call(id)) else { return Ok(()) };
+        call.finish(now, Metadata::new(), verdict)?;
+        self.note(Did::Answered);
+        Ok(())
+    }
+
+    /// Refuses the latest request, which was not started: without `serves`.
+    pub fn refuse(&mut self, config: &Arc<ServerConfig>, refusal: Refusal) -> bool {
+        let refused = self.call.is_some_and(|id| self.connection.refuse(self.now, id, config, refusal));
+        if refused {
+            self.note(Did::Refused);
+        }
+        refused
     }
 
     /// Aborts the latest call. Does nothing if the call is gone.
@@ -475,6 +523,7 @@ impl Endpoint<Server> {
         let now = self.now;
         if let Some(mut call) = self.call.and_then(|id| self.connection.call(id)) {
             call.abort(now, AbortReason::Requested);
+            self.note(Did::Aborted);
         }
     }
 }

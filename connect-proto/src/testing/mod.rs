@@ -5,9 +5,13 @@
 #[cfg(any(feature = "testing", test))]
 mod alone;
 #[cfg(any(feature = "testing", test))]
+mod checker;
+#[cfg(any(feature = "testing", test))]
 mod endpoint;
 #[cfg(any(feature = "testing", test))]
 mod pair;
+#[cfg(any(feature = "testing", test))]
+pub mod peer;
 #[cfg(any(feature = "testing", test))]
 mod wire;
 
