@@ -205,7 +205,24 @@ impl RecvHalf {
         &mut self,
         data: &mut Bytes,
         limits: &Limits,
-        mut drain: Option<&mut Drain>,
+        drain: Option<&mut Drain>,
+        events: &mut Events,
+    ) -> Result<Option<EndStream>, Fault> {
+        let before = data.len();
+        let taken = self.take(data, limits, drain, events);
+        if taken.is_err() {
+            // What follows a fault is dropped, which gives the window back.
+            data.clear();
+        }
+        self.received += (before - data.len()) as u64;
+        taken
+    }
+
+    fn take(
+        &mut self,
+        data: &mut Bytes,
+        limits: &Limits,
+        drain: Option<&mut Drain>,
         events: &mut Events,
     ) -> Result<Option<EndStream>, Fault> {
         let len = data.len() as u64;
@@ -231,14 +248,11 @@ impl RecvHalf {
             }
             _ => {
                 data.clear();
-                if let Some(drain) = drain.as_deref_mut() {
-                    self.received += len;
+                if let Some(drain) = drain {
                     drain.absorb(len)?;
-                    return Ok(None);
                 }
             }
         }
-        self.received += len;
         Ok(None)
     }
 
@@ -250,7 +264,7 @@ impl RecvHalf {
         events: &mut Events,
     ) -> Result<Option<EndStream>, Fault> {
         loop {
-            let (before, wanted) = (data.len(), self.held.is_none());
+            let wanted = self.held.is_none();
             let (state, compressed) = (self.state, self.compression.is_some());
             let single = self.cardinality == Cardinality::One;
             let found = self.decoder.decode(data, |prefix| {
@@ -268,7 +282,6 @@ impl RecvHalf {
                 }
                 Ok(Admit::Keep)
             });
-            self.received += (before - data.len()) as u64;
             match found? {
                 None => return Ok(None),
                 Some(Decoded::Skipped(len)) => {
