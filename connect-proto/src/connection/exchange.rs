@@ -28,8 +28,15 @@ pub(super) struct Live<M> {
 pub(super) struct Wire<L> {
     pub(super) link: L,
     receive_window: u64,
-    /// Bytes of the body that may still come in before the application reads.
-    window: u64,
+    /// Bytes of the body that have come in and that the call has not given free yet.
+    held: u64,
+}
+
+impl<L> Wire<L> {
+    /// Whether more of a body may come in.
+    fn has_window(&self) -> bool {
+        self.held < self.receive_window
+    }
 }
 
 impl<M: Machine> Live<M> {
@@ -56,7 +63,7 @@ impl<M: Machine> Live<M> {
                 }
             }
         }
-        wire.window = wire.window.saturating_add(self.call.take_credit()).min(wire.receive_window);
+        wire.held = wire.held.saturating_sub(self.call.take_credit());
     }
 
     /// The next event but the last one, which becomes a notice of the connection.
@@ -116,7 +123,8 @@ pub struct Exchange<L, M> {
 
 impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     pub(super) fn new(link: L, receive_window: u64) -> Self {
-        let wire = Wire { link, receive_window, window: receive_window };
+        // Without any window no connection could ever read.
+        let wire = Wire { link, receive_window: receive_window.max(1), held: 0 };
         Exchange { wire, live: None, next_id: 0, grace: None, ended_told: false }
     }
 
@@ -127,7 +135,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     /// Puts a call on the connection, which must be free.
     pub(super) fn put(&mut self, id: CallId, call: M) {
-        self.wire.window = self.wire.receive_window;
+        self.wire.held = 0;
         self.live = Some(Live { id, call, told: false, recalled: false });
     }
 
@@ -142,7 +150,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn wants_read(&self) -> bool {
-        self.wire.window > 0 && self.wire.link.wants_read()
+        self.wire.has_window() && self.wire.link.wants_read()
     }
 
     /// Passes bytes on until the link or the window has had enough. `head` takes the head of a message.
@@ -153,7 +161,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         mut head: impl FnMut(&mut Self, L::In) -> bool,
     ) {
         loop {
-            if self.wire.window > 0 {
+            if self.wire.has_window() {
                 self.wire.link.handle_read(now, buf);
             }
             if !self.deliver_next(now, &mut head) {
@@ -181,7 +189,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
                 Input::End(None)
             }
             http1::Event::Data(data) => {
-                self.wire.window = self.wire.window.saturating_sub(data.len() as u64);
+                self.wire.held += data.len() as u64;
                 Input::Data(data)
             }
             http1::Event::End => Input::End(None),
@@ -277,7 +285,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         let fate = self.wire.link.reuse();
         let Some(live) = self.live.take() else { return Notice::Ended(NotReusable::Lost) };
         let processed = if live.recalled { Processed::No } else { closed.processed };
-        self.wire.window = self.wire.receive_window;
+        self.wire.held = 0;
         Notice::Closed(live.id, CallClosed::new(Closed { processed, ..closed }, fate))
     }
 

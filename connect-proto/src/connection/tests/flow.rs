@@ -210,3 +210,29 @@ fn a_reader_that_stops_does_not_stop_time() {
     assert_eq!(client.closed().reason, CloseReason::Deadline);
     client.assert_quiescent();
 }
+
+#[test]
+fn a_slow_reader_holds_no_more_than_the_window_and_one_read() {
+    const READ: usize = 1000;
+    let mut server = serving_with_window(BIDI, 2000);
+    server.end.listening = false;
+    server.incoming.cut(&[READ]);
+    server.feed(&peer::request_head(BIDI));
+    let id = server.end.call_id().unwrap();
+    for _ in 0..200 {
+        server.incoming.feed(&message(95));
+    }
+    server.run();
+    let total = server.incoming.written().len();
+    let mut popped = 0;
+    let now = server.now();
+    while popped < 200 {
+        let taken = total - server.incoming.in_flight() - server.end.unread();
+        let waiting = taken.saturating_sub(popped * 106);
+        // The head and the framing of HTTP come on top.
+        assert!(waiting <= (2000 + READ) * 106 / 100 + 200, "{waiting} bytes wait after {popped} messages");
+        let event = server.end.connection.call(id).unwrap().poll_event(now);
+        popped += usize::from(matches!(event, Some(crate::call::Event::Message(_))));
+        server.run();
+    }
+}
