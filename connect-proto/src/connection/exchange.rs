@@ -29,7 +29,7 @@ pub(super) struct Wire<L> {
     pub(super) link: L,
     receive_window: u64,
     /// Bytes of the body that have come in and that the call has not given free yet.
-    held: u64,
+    pub(super) held: u64,
 }
 
 impl<L> Wire<L> {
@@ -150,7 +150,12 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn wants_read(&self) -> bool {
-        self.wire.has_window() && self.wire.link.wants_read()
+        self.wire.has_window() && !self.is_untold() && self.wire.link.wants_read()
+    }
+
+    /// Whether HTTP is done with a call whose end was not told yet: what comes next is not looked at before.
+    fn is_untold(&self) -> bool {
+        self.wire.link.is_idle() && self.live.as_ref().is_some_and(|live| live.call.is_terminal())
     }
 
     /// Passes bytes on until the link or the window has had enough. `head` takes the head of a message.
@@ -161,7 +166,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         mut head: impl FnMut(&mut Self, L::In) -> bool,
     ) {
         loop {
-            if self.wire.has_window() {
+            if self.wire.has_window() && !self.is_untold() {
                 self.wire.link.handle_read(now, buf);
             }
             if !self.deliver_next(now, &mut head) {
@@ -174,6 +179,19 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// yet may have been lost already.
     pub(super) fn deliver(&mut self, now: Instant) {
         while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
+        self.deliver_loss(now);
+    }
+
+    /// HTTP tells the loss of an exchange. That of a call which has not begun one is told here.
+    fn deliver_loss(&mut self, now: Instant) {
+        if self.wire.link.is_closed() && self.live.as_ref().is_some_and(|live| !live.call.is_terminal()) {
+            let kind = match self.wire.link.reuse() {
+                Err(NotReusable::PeerClosed) => LostKind::Eof,
+                Err(NotReusable::ShutDown) => LostKind::ShutDown,
+                _ => LostKind::Failed,
+            };
+            self.input(now, Input::Lost { kind, processed: Processed::No });
+        }
     }
 
     /// Delivers one event; false if there is none, or if the head of a message wants to be looked at first.

@@ -21,6 +21,7 @@ pub trait Link {
     fn room(&self) -> usize;
     fn reuse(&self) -> Result<(), NotReusable>;
     fn is_closed(&self) -> bool;
+    fn is_idle(&self) -> bool;
     /// Whether the rest of a message is still to come.
     fn is_receiving(&self) -> bool;
     fn handle_read(&mut self, now: Instant, buf: &mut BytesMut);
@@ -62,6 +63,9 @@ macro_rules! link {
             }
             fn is_closed(&self) -> bool {
                 self.is_closed()
+            }
+            fn is_idle(&self) -> bool {
+                self.is_idle()
             }
             fn is_receiving(&self) -> bool {
                 self.is_receiving()
