@@ -234,6 +234,13 @@ impl<R: Calls> Endpoint<R> {
             .collect()
     }
 
+    /// What all calls told, but for [`Heard::Writable`].
+    #[must_use]
+    pub fn whole_story(&self) -> Vec<String> {
+        let heard = self.told.iter().filter(|told| !matches!(told.what, Heard::Writable));
+        heard.map(|told| format!("{:?} {:?}", told.call, told.what)).collect()
+    }
+
     /// Bytes that were read from the transport and not used by the connection.
     #[must_use]
     pub fn unread(&self) -> usize {

@@ -9,6 +9,8 @@ mod checker;
 #[cfg(any(feature = "testing", test))]
 mod endpoint;
 #[cfg(any(feature = "testing", test))]
+pub mod fuzz;
+#[cfg(any(feature = "testing", test))]
 mod pair;
 #[cfg(any(feature = "testing", test))]
 pub mod peer;

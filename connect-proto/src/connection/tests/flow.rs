@@ -137,11 +137,7 @@ fn a_pair_of_slow_wires_only_takes_longer() {
 #[test]
 fn the_end_of_the_peer_does_not_hide_what_came_before_it() {
     // The response has arrived and waits in the driver's buffer, since the window is full; then the peer ends.
-    let mut client = Alone::client(&{
-        let mut config = ConnectionConfig::default();
-        config.receive_window = 20;
-        config
-    });
+    let mut client = Alone::client(&window(20));
     let call = crate::testing::call(client.now(), &Arc::new(client_config()), BIDI, None);
     client.end.open(call).unwrap();
     client.end.finish().unwrap();
@@ -164,9 +160,7 @@ fn the_end_of_the_peer_does_not_hide_what_came_before_it() {
 /// As before, by a driver that reads ahead and tells the end of the input as soon as it sees it.
 #[test]
 fn the_end_told_early_does_not_hide_what_is_in_the_buffer() {
-    let mut config = ConnectionConfig::default();
-    config.receive_window = 100;
-    let mut client = Alone::client(&config);
+    let mut client = Alone::client(&window(100));
     let call = crate::testing::call(client.now(), &Arc::new(client_config()), BIDI, None);
     let id = client.end.open(call).unwrap();
     client.end.finish().unwrap();
