@@ -187,6 +187,7 @@ impl Call {
             Input::Head(parts) => self.handle_head(now, *parts),
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
+            Input::Misbehaved(fault) => self.misbehaved(now, fault),
             Input::EndSent => {
                 self.send.step(SendInput::EndSent);
                 self.settle(now);
