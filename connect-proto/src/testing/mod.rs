@@ -25,6 +25,9 @@ pub use self::{
     wire::Wire,
 };
 
+#[cfg(test)]
+pub(crate) use self::endpoint::Calls;
+
 #[cfg(feature = "arbitrary")]
 pub(crate) fn arbitrary_bytes(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<bytes::Bytes> {
     Ok(bytes::Bytes::from(<Vec<u8> as arbitrary::Arbitrary>::arbitrary(u)?))
