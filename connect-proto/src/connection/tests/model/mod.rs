@@ -4,6 +4,8 @@
 mod phases;
 mod rules;
 
+use std::time::Duration;
+
 use self::phases::Peer;
 use self::rules::{End, Processed, ServerStage, Stage, Verdict, Why};
 use crate::call;
@@ -49,6 +51,9 @@ const OPS: [Op; 10] = [
     Op::TimePasses,
 ];
 
+/// When the calls' time is up: later than `TimePasses` can lead.
+const DEADLINE: Duration = secs(1000);
+
 /// The environment may ask for more.
 fn depth() -> u32 {
     std::env::var("MODEL_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(3)
@@ -81,7 +86,7 @@ impl Peer {
 }
 
 fn until_deadline<R: crate::testing::Calls>(alone: &mut Alone<R>) {
-    let deadline = crate::Instant::ORIGIN.saturating_add(secs(100));
+    let deadline = crate::Instant::ORIGIN.saturating_add(DEADLINE);
     alone.advance(deadline.saturating_duration_since(alone.now()));
     alone.handle_timeout();
 }

@@ -9,7 +9,7 @@ use crate::connection::{Client, ConnectionConfig, Server};
 use crate::error::{Code, RpcError};
 use crate::http1::Limits;
 use crate::server::ServerConfig;
-use crate::testing::{Alone, client_config, peer, secs};
+use crate::testing::{Alone, client_config, peer};
 use crate::wire::envelope::Flags;
 
 /// What the peer has yet to send, and how it can break the rules where it stands.
@@ -39,7 +39,7 @@ pub(super) const CLIENT: [&str; 14] = [
 
 pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
     let kind = if phase == "unsent" { Kind::Unary } else { BIDI };
-    let mut client = Alone::calling_with(client_config(), kind, Some(secs(100)));
+    let mut client = Alone::calling_with(client_config(), kind, Some(super::DEADLINE));
     let mut facts = rules::Client {
         stage: Stage::Active,
         stuck: false,
@@ -146,7 +146,7 @@ pub(super) const SERVER: [&str; 13] = [
 
 fn head() -> Vec<u8> {
     let head = String::from_utf8(peer::request_head(BIDI)).unwrap();
-    head.replace("\r\n\r\n", "\r\nconnect-timeout-ms: 100000\r\n\r\n").into_bytes()
+    head.replace("\r\n\r\n", "\r\nconnect-timeout-ms: 1000000\r\n\r\n").into_bytes()
 }
 
 pub(super) fn server(phase: &str) -> (Alone<Server>, Peer, rules::Server) {
