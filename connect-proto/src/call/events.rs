@@ -117,10 +117,10 @@ impl Events {
         if std::mem::take(&mut self.half_closed) {
             return Some(Event::PeerHalfClosed);
         }
-        if matches!(self.verdict, Verdict::Queued(_)) {
-            if let Verdict::Queued(verdict) = std::mem::replace(&mut self.verdict, Verdict::Settled) {
-                return Some(Event::Finished(verdict));
-            }
+        if matches!(self.verdict, Verdict::Queued(_))
+            && let Verdict::Queued(verdict) = std::mem::replace(&mut self.verdict, Verdict::Settled)
+        {
+            return Some(Event::Finished(verdict));
         }
         if withhold_closed {
             return None;

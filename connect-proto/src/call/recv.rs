@@ -205,7 +205,7 @@ impl RecvHalf {
         &mut self,
         data: &mut Bytes,
         limits: &Limits,
-        mut drain: Option<&mut Drain>,
+        drain: Option<&mut Drain>,
         events: &mut Events,
     ) -> Result<Option<EndStream>, Fault> {
         let len = data.len() as u64;
@@ -231,11 +231,11 @@ impl RecvHalf {
             }
             _ => {
                 data.clear();
-                if let Some(drain) = drain.as_deref_mut() {
-                    self.received += len;
-                    drain.absorb(len)?;
-                    return Ok(None);
-                }
+                self.received += len;
+                return match drain {
+                    Some(drain) => Ok(drain.absorb(len).map(|()| None)?),
+                    None => Ok(None),
+                };
             }
         }
         self.received += len;

@@ -234,10 +234,10 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn poll_ready(&mut self) -> Option<Notice> {
         if let Some(live) = &mut self.live {
-            if live.call.has_only_closed() {
-                if let Some(Event::Closed(closed)) = live.call.poll_event() {
-                    return Some(self.retire(closed));
-                }
+            if live.call.has_only_closed()
+                && let Some(Event::Closed(closed)) = live.call.poll_event()
+            {
+                return Some(self.retire(closed));
             }
             let live = self.live.as_mut()?;
             let tell = live.call.has_events() && !live.call.has_only_closed() && !live.told;

@@ -252,12 +252,12 @@ impl Default for Decoder {
 }
 
 fn fill_prefix(bytes: &mut [u8; PREFIX_LEN], have: &mut usize, data: &mut Bytes) -> Option<Prefix> {
-    if *have == 0 {
-        if let Some(whole) = data.first_chunk::<PREFIX_LEN>() {
-            let prefix = Prefix::read(*whole);
-            data.advance(PREFIX_LEN);
-            return Some(prefix);
-        }
+    if *have == 0
+        && let Some(whole) = data.first_chunk::<PREFIX_LEN>()
+    {
+        let prefix = Prefix::read(*whole);
+        data.advance(PREFIX_LEN);
+        return Some(prefix);
     }
     for slot in bytes.iter_mut().skip(*have) {
         *slot = *data.first()?;
