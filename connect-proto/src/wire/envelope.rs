@@ -120,6 +120,8 @@ pub enum Decoded {
 pub struct Decoder {
     state: State,
     slab: BytesMut,
+    /// How long the data was before anything was taken from it.
+    whole: usize,
 }
 
 #[derive(Debug)]
@@ -135,7 +137,7 @@ impl Decoder {
     /// A decoder at the start of a body.
     #[must_use]
     pub fn new() -> Self {
-        Decoder { state: START, slab: BytesMut::new() }
+        Decoder { state: START, slab: BytesMut::new(), whole: 0 }
     }
 
     /// Takes from the front of `data` until something is found or nothing is left: call it until it says `None`.
@@ -149,8 +151,13 @@ impl Decoder {
         data: &mut Bytes,
         admit: impl FnOnce(Prefix) -> Result<Admit, E>,
     ) -> Result<Option<Decoded>, E> {
+        // Whatever was taken before, what is left may still pin all of it.
+        self.whole = self.whole.max(data.len());
         if let State::Prefix { bytes, have } = &mut self.state {
-            let Some(prefix) = fill_prefix(bytes, have, data) else { return Ok(None) };
+            let Some(prefix) = fill_prefix(bytes, have, data) else {
+                self.whole = 0;
+                return Ok(None);
+            };
             self.state = match admit(prefix)? {
                 Admit::Keep if prefix.len as usize <= data.len() => {
                     self.state = START;
@@ -161,7 +168,11 @@ impl Decoder {
                 Admit::Skip => State::Skip { left: prefix.len as usize },
             };
         }
-        Ok(self.advance_payload(data))
+        let found = self.advance_payload(data);
+        if found.is_none() {
+            self.whole = 0;
+        }
+        Ok(found)
     }
 
     fn advance_payload(&mut self, data: &mut Bytes) -> Option<Decoded> {
@@ -192,7 +203,7 @@ impl Decoder {
 
     /// A payload that lies whole at the front of `data`.
     fn take_whole(&mut self, data: &mut Bytes, len: usize) -> Bytes {
-        if data.len() <= SLAB || len.saturating_mul(PIN_FACTOR) >= data.len() {
+        if self.whole <= SLAB || len.saturating_mul(PIN_FACTOR) >= self.whole {
             return data.split_to(len);
         }
         if len > SLAB {
