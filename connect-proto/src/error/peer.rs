@@ -132,6 +132,18 @@ pub enum PeerMisbehaved {
     /// A transfer coding other than a single `chunked`.
     #[error("unsupported transfer-encoding")]
     UnsupportedTransferEncoding,
+    /// A transfer coding in HTTP/1.0, which knows none.
+    #[error("transfer-encoding in HTTP/1.0")]
+    TransferEncodingInHttp10,
+    /// A request target that is neither a path, an absolute URI nor the `*` of OPTIONS; and any CONNECT.
+    #[error("invalid request target")]
+    InvalidTarget,
+    /// An expectation other than `100-continue`.
+    #[error("unsupported expectation")]
+    UnsupportedExpectation,
+    /// A change of protocol that nobody asked for.
+    #[error("unexpected upgrade")]
+    UnexpectedUpgrade,
     /// A chunk that breaks the grammar or whose size overflows.
     #[error("malformed chunk")]
     MalformedChunk,
@@ -141,6 +153,9 @@ pub enum PeerMisbehaved {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A trailer section that breaks the grammar.
+    #[error("malformed trailers")]
+    MalformedTrailer,
     /// Trailer fields over the limit.
     #[error("trailers exceed limit {limit}")]
     TrailersTooLarge {
@@ -193,6 +208,7 @@ impl PeerMisbehaved {
             P::UnsupportedTransferEncoding => StatusCode::NOT_IMPLEMENTED,
             P::UnsupportedHttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             P::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            P::UnsupportedExpectation => StatusCode::EXPECTATION_FAILED,
             P::MessageTooLarge { .. } | P::DecompressedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         }
