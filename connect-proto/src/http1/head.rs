@@ -1,0 +1,174 @@
+//! From the bytes of a complete head to the parts of a message, on httparse.
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+
+use super::framing::{Facts, Framing};
+use super::names::header_name;
+use super::scan::FoundHead;
+use crate::error::PeerMisbehaved;
+
+/// Fields that are parsed without an allocation for them: the first step for heads as they usually are.
+const FEW: usize = 16;
+const MANY: usize = 100;
+/// A head is copied out of a read buffer that is this many times larger, so that it does not pin it.
+const COPY_OUT_OF: usize = 8;
+
+/// A request's head and what it means for the connection.
+#[derive(Debug)]
+pub(super) struct RequestHead {
+    pub(super) parts: Box<request::Parts>,
+    pub(super) framing: Framing,
+    pub(super) facts: Facts,
+}
+
+/// A response's head.
+#[derive(Debug)]
+pub(super) enum ResponseHead {
+    /// An interim response: to be skipped.
+    Interim,
+    Final {
+        parts: Box<response::Parts>,
+        framing: Framing,
+        facts: Facts,
+    },
+}
+
+/// Takes a complete head from the front of the read buffer.
+pub(super) fn take_head(buf: &mut BytesMut, len: usize) -> Bytes {
+    if len < buf.capacity() / COPY_OUT_OF
+        && let Some(head) = buf.get(..len)
+    {
+        let head = Bytes::copy_from_slice(head);
+        buf.advance(len);
+        return head;
+    }
+    buf.split_to(len.min(buf.len())).freeze()
+}
+
+/// Parses a request's head. `head` is complete and its lines end with CRLF: the scan has seen to that.
+pub(super) fn parse_request(head: &Bytes, found: FoundHead) -> Result<RequestHead, PeerMisbehaved> {
+    with_headers(found.fields, |headers| {
+        let mut parsed = httparse::Request::new(headers);
+        check(parsed.parse(head), head)?;
+        let version = version(parsed.version)?;
+        let method = parsed.method.ok_or(PeerMisbehaved::MalformedHead)?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| PeerMisbehaved::MalformedHead)?;
+        let uri = target(head, parsed.path.unwrap_or_default(), &method)?;
+        let (headers, mut facts) = fields(head, parsed.headers)?;
+        let framing = facts.request_framing(version)?;
+        let mut parts = Box::new(empty_request());
+        parts.method = method;
+        parts.uri = uri;
+        parts.version = version;
+        parts.headers = headers;
+        Ok(RequestHead { parts, framing, facts })
+    })
+}
+
+/// Parses a response's head. `to_head`: it answers a HEAD request.
+pub(super) fn parse_response(
+    head: &Bytes,
+    found: FoundHead,
+    to_head: bool,
+) -> Result<ResponseHead, PeerMisbehaved> {
+    with_headers(found.fields, |headers| {
+        let mut parsed = httparse::Response::new(headers);
+        check(parsed.parse(head), head)?;
+        let version = version(parsed.version)?;
+        let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
+        let status = status.filter(|status| status.as_u16() < 600).ok_or(PeerMisbehaved::MalformedHead)?;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(PeerMisbehaved::UnexpectedUpgrade);
+        }
+        if status.is_informational() {
+            return Ok(ResponseHead::Interim);
+        }
+        let (headers, facts) = fields(head, parsed.headers)?;
+        let framing = facts.response_framing(version, status, to_head)?;
+        let mut parts = Box::new(empty_response());
+        parts.status = status;
+        parts.version = version;
+        parts.headers = headers;
+        Ok(ResponseHead::Final { parts, framing, facts })
+    })
+}
+
+/// Calls `parse` with room for so many fields.
+fn with_headers<'b, T>(fields: usize, parse: impl FnOnce(&mut [httparse::Header<'b>]) -> T) -> T {
+    if fields <= FEW {
+        parse(&mut [httparse::EMPTY_HEADER; FEW])
+    } else if fields <= MANY {
+        parse(&mut [httparse::EMPTY_HEADER; MANY])
+    } else {
+        parse(&mut vec![httparse::EMPTY_HEADER; fields])
+    }
+}
+
+/// Whether httparse saw what the scan saw: one head, complete, and nothing after it.
+fn check(parsed: httparse::Result<usize>, head: &[u8]) -> Result<(), PeerMisbehaved> {
+    match parsed {
+        Ok(httparse::Status::Complete(len)) if len == head.len() => Ok(()),
+        Err(httparse::Error::Version) if names_other_version(head) => {
+            Err(PeerMisbehaved::UnsupportedHttpVersion)
+        }
+        _ => Err(PeerMisbehaved::MalformedHead),
+    }
+}
+
+/// Whether a word of the first line has the form of an HTTP version.
+fn names_other_version(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let is_version = |word: &[u8]| match word {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => {
+            major.is_ascii_digit() && minor.is_ascii_digit()
+        }
+        _ => false,
+    };
+    line.split(|byte| *byte == b' ').any(is_version)
+}
+
+fn version(minor: Option<u8>) -> Result<Version, PeerMisbehaved> {
+    match minor {
+        Some(1) => Ok(Version::HTTP_11),
+        Some(0) => Ok(Version::HTTP_10),
+        _ => Err(PeerMisbehaved::UnsupportedHttpVersion),
+    }
+}
+
+/// The request target (RFC 9112, section 3.2): in origin-form or absolute-form, or `*` for OPTIONS. Authority-form
+/// is CONNECT's alone, and no server of RPCs is a tunnel.
+fn target(head: &Bytes, path: &str, method: &Method) -> Result<Uri, PeerMisbehaved> {
+    let fault = PeerMisbehaved::InvalidTarget;
+    if path.contains('#') || method == Method::CONNECT || (path == "*" && method != Method::OPTIONS) {
+        return Err(fault);
+    }
+    let uri = Uri::from_maybe_shared(head.slice_ref(path.as_bytes())).map_err(|_| fault)?;
+    let is_absolute = uri.scheme().is_some() && uri.authority().is_some();
+    if !is_absolute && !path.starts_with('/') && path != "*" {
+        return Err(fault);
+    }
+    Ok(uri)
+}
+
+/// The fields, their values as slices of the head.
+fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<(HeaderMap, Facts), PeerMisbehaved> {
+    let fault = PeerMisbehaved::MalformedHead;
+    let mut facts = Facts::default();
+    let mut headers = HeaderMap::try_with_capacity(parsed.len()).map_err(|_| fault)?;
+    for field in parsed {
+        let name = header_name(field.name.as_bytes()).ok_or(fault)?;
+        facts.note(&name, field.value)?;
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| fault)?;
+        headers.try_append(name, value).map_err(|_| fault)?;
+    }
+    Ok((headers, facts))
+}
+
+fn empty_request() -> request::Parts {
+    http::Request::new(()).into_parts().0
+}
+
+fn empty_response() -> response::Parts {
+    http::Response::new(()).into_parts().0
+}
