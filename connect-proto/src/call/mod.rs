@@ -8,6 +8,8 @@ mod life;
 mod limits;
 mod recv;
 mod send;
+#[cfg(test)]
+mod tests;
 
 pub use io::{BodySize, Chunk, Closed, Event, Input, Processed, Transmit};
 pub use kind::{Duplex, Kind};

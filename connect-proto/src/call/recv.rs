@@ -79,7 +79,9 @@ impl RecvState {
             (S::Responses, On::HttpEnd) => return Err(PeerMisbehaved::MissingEndStream),
             (S::Requests, On::EndStream) => return Err(PeerMisbehaved::EndStreamFromClient),
             (S::AwaitEnd, On::Data) => return Err(PeerMisbehaved::DataAfterEndStream),
-            (S::Requests | S::Body | S::ErrorBody | S::Discard | S::AwaitEnd, On::HttpEnd) => S::Ended,
+            (S::Requests | S::Body | S::ErrorBody | S::Discard | S::AwaitEnd | S::Stopping, On::HttpEnd) => {
+                S::Ended
+            }
 
             (S::Requests | S::Body | S::ErrorBody, On::Discard) => S::Discard,
             (S::Requests | S::Body | S::Discard, On::Stop) => S::Stopping,
@@ -343,7 +345,7 @@ impl RecvHalf {
             && !self.decoder.is_between_envelopes();
         let ended = self.state.step(RecvInput::HttpEnd);
         // Whatever comes of it, HTTP has ended: a fault must not leave the half open.
-        self.state = RecvState::Ended;
+        self.state = ended.unwrap_or(RecvState::Ended);
         if cut_off {
             return Err(PeerMisbehaved::TruncatedEnvelope);
         }

@@ -1,5 +1,7 @@
 //! The client's call machine.
 
+mod ending;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,8 +11,8 @@ use super::CallConfig;
 use super::request::{self as head, Carrier, Request};
 use super::response as reading;
 use crate::call::{
-    self, BodySize, Closed, Drain, DrainBudget, Event, Events, Fault, Found, Input, Kind, Next, Phase,
-    Processed, RecvHalf, RecvInput, RecvState, SendError, SendHalf, SendInput, SendState, Signal, Transmit,
+    self, BodySize, Drain, Event, Events, Fault, Found, Input, Kind, Phase, RecvHalf, RecvInput, RecvState,
+    SendError, SendHalf, SendInput, SendState, Signal, Transmit,
 };
 use crate::error::{AbortReason, ApiMisuse, CloseReason, PeerMisbehaved, ResetCode, RpcError};
 use crate::message::{Encoding, Form, Outbound};
@@ -290,15 +292,19 @@ impl Call {
         self.signal(now, Signal::Abort(reason));
     }
 
-    /// Ends the call with a fault of the server: one that [`Inbound::decode`](crate::message::Inbound::decode) found
-    /// in a message, or one of its HTTP.
+    /// Ends the call with a fault of the server: one that [`Inbound::decode`](crate::message::Inbound::decode) or the
+    /// codec found in a message, or one of its HTTP.
     ///
     /// A verdict that was already told stands. One that still waits to be told gives way to a fault of a message, but
     /// not to one of HTTP, which came after it.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
-        let of_message =
-            matches!(fault, PeerMisbehaved::DecompressedTooLarge { .. } | PeerMisbehaved::CorruptCompression);
+        let of_message = matches!(
+            fault,
+            PeerMisbehaved::DecompressedTooLarge { .. }
+                | PeerMisbehaved::CorruptCompression
+                | PeerMisbehaved::MalformedMessage
+        );
         if of_message && !matches!(self.life, Life::Draining(_)) {
             self.events.overrule(call::error_of(CloseReason::PeerMisbehaved(fault)));
         }
@@ -357,20 +363,6 @@ impl Call {
     }
 
     // Inside
-
-    fn expire(&mut self, now: Instant) -> Instant {
-        let now = self.clock.advance(now);
-        let drain_until = match self.life {
-            Life::Ending(drain) | Life::Draining(drain) => Some(drain.until()),
-            _ => None,
-        };
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
-            self.signal(now, Signal::Deadline);
-        } else if drain_until.is_some_and(|until| now >= until) {
-            self.signal(now, Signal::DrainTimedOut);
-        }
-        now
-    }
 
     fn poll_head(&mut self) -> Option<Transmit<request::Parts>> {
         let finishing = self.send.state() == SendState::Finishing;
@@ -496,109 +488,5 @@ impl Call {
     /// The error that the response's status alone stands for.
     fn status_error(&self) -> RpcError {
         reading::status_error(self.response.status.unwrap_or_default())
-    }
-
-    fn succeed(&mut self, now: Instant) {
-        let trailers = std::mem::take(&mut self.response.trailers);
-        self.verdict(now, Ok(trailers));
-    }
-
-    fn fail(&mut self, now: Instant, error: RpcError) {
-        let trailers = std::mem::take(&mut self.response.trailers);
-        self.verdict(now, Err(error.with_metadata(trailers)));
-    }
-
-    /// The peer's verdict; only the first one counts.
-    fn verdict(&mut self, now: Instant, verdict: Result<Metadata, RpcError>) {
-        self.events.finished(verdict);
-        if self.is_settled() {
-            self.settle(now);
-        } else {
-            self.signal(now, Signal::Verdict);
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.send.state() == SendState::Done && self.recv.is_done()
-    }
-
-    fn settle(&mut self, now: Instant) {
-        if self.is_settled() {
-            self.signal(now, Signal::Settled);
-        }
-    }
-
-    fn signal(&mut self, now: Instant, signal: Signal) {
-        self.signal_with(now, signal, Processed::Unknown);
-    }
-
-    /// Carries out what the table of transitions says. `told` is what the transport knows of the peer's progress.
-    fn signal_with(&mut self, now: Instant, signal: Signal, told: Processed) {
-        match call::client(self.state(), signal) {
-            Next::Go(Phase::Active) => self.life = Life::Active,
-            Next::Go(Phase::Ending) => self.enter_ending(now),
-            Next::Go(Phase::Draining) => self.enter_draining(now),
-            Next::Close(reason) => self.conclude(reason, false, told),
-            Next::Reset(reason) => self.conclude(reason, true, told),
-            Next::Stay | Next::Go(_) | Next::Answer(_) | Next::StopReceiving => {}
-        }
-    }
-
-    fn enter_ending(&mut self, now: Instant) {
-        if !self.exact {
-            self.send.drop_not_begun();
-        }
-        let budget = DrainBudget { time: self.config.limits.end_time, bytes: self.budget().bytes };
-        self.start_drain(now, budget, Life::Ending);
-    }
-
-    fn enter_draining(&mut self, now: Instant) {
-        let budget = self.budget();
-        self.start_drain(now, budget, Life::Draining);
-        if budget.time.is_zero() {
-            self.signal(now, Signal::DrainTimedOut);
-        } else if budget.bytes == 0 {
-            self.signal(now, Signal::DrainTooLarge);
-        }
-    }
-
-    fn start_drain(&mut self, now: Instant, budget: DrainBudget, life: fn(Drain) -> Life) {
-        let drain = Drain::new(now, budget);
-        self.life = life(drain);
-        self.send.step(SendInput::Finish);
-        if drain.admit(self.recv.discard()).is_err() {
-            self.signal(now, Signal::DrainTooLarge);
-        }
-    }
-
-    fn budget(&self) -> DrainBudget {
-        if self.http2 { self.config.limits.drain_http2 } else { self.config.limits.drain_http1 }
-    }
-
-    fn conclude(&mut self, reason: CloseReason, reset: bool, told: Processed) {
-        let drained = match self.life {
-            Life::Ending(drain) | Life::Draining(drain) => drain.drained(),
-            _ => 0,
-        };
-        let processed = match (self.response.status, self.life) {
-            (Some(_), _) => Processed::Yes,
-            (None, Life::Unsent) => Processed::No,
-            (None, _) => told,
-        };
-        let left_by_application = matches!(self.life, Life::Draining(_))
-            || matches!(reason, CloseReason::Unsent | CloseReason::Aborted(_));
-        if left_by_application {
-            self.events.withhold_verdict();
-        } else {
-            self.events.finished(Err(call::error_of(reason)));
-        }
-        if reset && !self.is_settled() {
-            self.send.reset(ResetCode::CANCEL);
-        } else {
-            self.send.stop();
-        }
-        self.recv.clear();
-        self.events.closed(Closed { reason, drained, processed });
-        self.life = Life::Closed(reason);
     }
 }

@@ -76,7 +76,7 @@ impl Call {
         }
     }
 
-    pub(super) fn enter_answered(&mut self, now: Instant, answer: Answer) {
+    fn enter_answered(&mut self, now: Instant, answer: Answer) {
         let budget: DrainBudget =
             if self.http2 { self.config.limits.drain_http2 } else { self.config.limits.drain_http1 };
         let drain = Drain::new(now, budget);
@@ -90,12 +90,12 @@ impl Call {
     }
 
     /// Gives up the rest of the request; the transport is told once it has the end of the response.
-    pub(super) fn stop_receiving(&mut self) {
+    fn stop_receiving(&mut self) {
         self.recv.step(RecvInput::Stop).ok();
         self.moved();
     }
 
-    pub(super) fn conclude(&mut self, reason: CloseReason, reset: bool) {
+    fn conclude(&mut self, reason: CloseReason, reset: bool) {
         let drained = match self.life {
             Life::Answered(answered) => answered.drain.drained(),
             _ => 0,
