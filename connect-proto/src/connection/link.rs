@@ -20,6 +20,7 @@ pub trait Link {
     fn wants_read(&self) -> bool;
     fn room(&self) -> usize;
     fn reuse(&self) -> Result<(), NotReusable>;
+    fn is_idle(&self) -> bool;
     fn is_closed(&self) -> bool;
     fn handle_read(&mut self, now: Instant, buf: &mut BytesMut);
     fn handle_eof(&mut self, now: Instant);
@@ -57,6 +58,9 @@ macro_rules! link {
             }
             fn reuse(&self) -> Result<(), NotReusable> {
                 self.reuse()
+            }
+            fn is_idle(&self) -> bool {
+                self.is_idle()
             }
             fn is_closed(&self) -> bool {
                 self.is_closed()
