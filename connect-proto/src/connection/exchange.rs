@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::link::Link;
 use super::machine::Machine;
 use super::{CallClosed, CallId, Notice};
-use crate::call::{Closed, Event, Input, Processed, Transmit};
+use crate::call::{BodySize, Closed, Event, Input, Processed, Transmit};
 use crate::error::{AbortReason, LostKind};
 use crate::http1::{self, NotReusable, Shutdown};
 use crate::time::{Instant, earliest};
@@ -62,6 +62,8 @@ impl<M: Machine> Live<M> {
     /// The next event but the last one, which becomes a notice of the connection.
     pub(super) fn poll_event<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) -> Option<Event> {
         self.told = false;
+        self.call.handle_timeout(now);
+        self.settle(wire, now);
         if self.call.has_only_closed() {
             return None;
         }
@@ -74,12 +76,29 @@ impl<M: Machine> Live<M> {
     fn pull<L: Link<Out = M::Head>>(&mut self, wire: &mut Wire<L>, now: Instant) {
         while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
             match transmit {
-                Transmit::Head { parts, body } => wire.link.send_head(now, &parts, body),
+                Transmit::Head { parts, body } => self.send_head(wire, now, &parts, body),
                 Transmit::Data(chunk) => wire.link.send_data(now, chunk),
                 Transmit::End(_) => wire.link.send_end(now),
                 Transmit::Reset(_) => self.recalled = wire.link.abort(now),
                 Transmit::StopReceiving => wire.link.stop_receiving(now),
             }
+        }
+    }
+}
+
+impl<M: Machine> Live<M> {
+    fn send_head<L: Link<Out = M::Head>>(
+        &mut self,
+        wire: &mut Wire<L>,
+        now: Instant,
+        parts: &M::Head,
+        body: BodySize,
+    ) {
+        let receiving = wire.link.is_receiving();
+        wire.link.send_head(now, parts, body);
+        if receiving && !wire.link.is_receiving() && !wire.link.is_closed() {
+            // A client that asked before it sent the body is answered already: the rest does not matter.
+            self.call.handle_input(now, Input::End(None));
         }
     }
 }
@@ -164,8 +183,8 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
                 if let Some(live) = &mut self.live {
                     live.call.reject(now, fault);
                 }
-                self.settle(now);
-                return true;
+                // Where the message would have ended, nobody knows: it ends here.
+                Input::End(None)
             }
             http1::Event::Data(data) => {
                 self.wire.window = self.wire.window.saturating_sub(data.len() as u64);
@@ -231,6 +250,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn output<'a>(&'a mut self, now: Instant, slices: &mut [IoSlice<'a>]) -> usize {
+        self.handle_timeout(now);
         if let Some(live) = &mut self.live {
             live.pull(&mut self.wire, now);
         }

@@ -22,6 +22,8 @@ pub trait Link {
     fn reuse(&self) -> Result<(), NotReusable>;
     fn is_idle(&self) -> bool;
     fn is_closed(&self) -> bool;
+    /// Whether the rest of a message is still to come.
+    fn is_receiving(&self) -> bool;
     fn handle_read(&mut self, now: Instant, buf: &mut BytesMut);
     fn handle_eof(&mut self, now: Instant);
     fn handle_io_failed(&mut self, now: Instant, kind: LostKind);
@@ -64,6 +66,9 @@ macro_rules! link {
             }
             fn is_closed(&self) -> bool {
                 self.is_closed()
+            }
+            fn is_receiving(&self) -> bool {
+                self.is_receiving()
             }
             fn handle_read(&mut self, now: Instant, buf: &mut BytesMut) {
                 self.handle_read(now, buf);

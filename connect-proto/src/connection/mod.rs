@@ -20,6 +20,8 @@ mod exchange;
 mod link;
 mod machine;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::io::IoSlice;
