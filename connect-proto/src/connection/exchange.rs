@@ -142,7 +142,13 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn wants_read(&self) -> bool {
-        self.wire.window > 0 && self.wire.link.wants_read()
+        self.may_read() && self.wire.link.wants_read()
+    }
+
+    /// What follows a call is not looked at before its last notice was taken: there is room for one call.
+    fn may_read(&self) -> bool {
+        let over = self.live.as_ref().is_some_and(|live| live.call.is_terminal());
+        self.wire.window > 0 && !(over && self.wire.link.is_idle())
     }
 
     /// Passes bytes on until the link or the window has had enough. `head` takes the head of a message.
@@ -153,7 +159,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         mut head: impl FnMut(&mut Self, L::In) -> bool,
     ) {
         loop {
-            if self.wire.window > 0 {
+            if self.may_read() {
                 self.wire.link.handle_read(now, buf);
             }
             if !self.deliver_next(now, &mut head) {
