@@ -78,6 +78,8 @@ impl Events {
     pub(crate) fn purge_messages(&mut self) {
         self.messages = VecDeque::new();
         self.waiting = 0;
+        // An end without the messages before it would look like a request that had none.
+        self.half_closed = false;
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -28,8 +28,15 @@ pub(super) struct Live<M> {
 pub(super) struct Wire<L> {
     pub(super) link: L,
     receive_window: u64,
-    /// Bytes of the body that may still come in before the application reads.
-    window: u64,
+    /// Bytes of the body that have come in and that the call has not given free yet.
+    pub(super) held: u64,
+}
+
+impl<L> Wire<L> {
+    /// Whether more of a body may come in.
+    fn has_window(&self) -> bool {
+        self.held < self.receive_window
+    }
 }
 
 impl<M: Machine> Live<M> {
@@ -56,7 +63,7 @@ impl<M: Machine> Live<M> {
                 }
             }
         }
-        wire.window = wire.window.saturating_add(self.call.take_credit()).min(wire.receive_window);
+        wire.held = wire.held.saturating_sub(self.call.take_credit());
     }
 
     /// The next event but the last one, which becomes a notice of the connection.
@@ -116,7 +123,8 @@ pub struct Exchange<L, M> {
 
 impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     pub(super) fn new(link: L, receive_window: u64) -> Self {
-        let wire = Wire { link, receive_window, window: receive_window };
+        // Without any window no connection could ever read.
+        let wire = Wire { link, receive_window: receive_window.max(1), held: 0 };
         Exchange { wire, live: None, next_id: 0, grace: None, ended_told: false }
     }
 
@@ -127,7 +135,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     /// Puts a call on the connection, which must be free.
     pub(super) fn put(&mut self, id: CallId, call: M) {
-        self.wire.window = self.wire.receive_window;
+        self.wire.held = 0;
         self.live = Some(Live { id, call, told: false, recalled: false });
     }
 
@@ -142,13 +150,12 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn wants_read(&self) -> bool {
-        self.may_read() && self.wire.link.wants_read()
+        self.wire.has_window() && !self.is_untold() && self.wire.link.wants_read()
     }
 
-    /// What follows a call is not looked at before its last notice was taken: there is room for one call.
-    fn may_read(&self) -> bool {
-        let over = self.live.as_ref().is_some_and(|live| live.call.is_terminal());
-        self.wire.window > 0 && !(over && self.wire.link.is_idle())
+    /// Whether HTTP is done with a call whose end was not told yet: what comes next is not looked at before.
+    fn is_untold(&self) -> bool {
+        self.wire.link.is_idle() && self.live.as_ref().is_some_and(|live| live.call.is_terminal())
     }
 
     /// Passes bytes on until the link or the window has had enough. `head` takes the head of a message.
@@ -159,7 +166,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         mut head: impl FnMut(&mut Self, L::In) -> bool,
     ) {
         loop {
-            if self.may_read() {
+            if self.wire.has_window() && !self.is_untold() {
                 self.wire.link.handle_read(now, buf);
             }
             if !self.deliver_next(now, &mut head) {
@@ -172,6 +179,19 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// yet may have been lost already.
     pub(super) fn deliver(&mut self, now: Instant) {
         while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
+        self.deliver_loss(now);
+    }
+
+    /// HTTP tells the loss of an exchange. That of a call which has not begun one is told here.
+    fn deliver_loss(&mut self, now: Instant) {
+        if self.wire.link.is_closed() && self.live.as_ref().is_some_and(|live| !live.call.is_terminal()) {
+            let kind = match self.wire.link.reuse() {
+                Err(NotReusable::PeerClosed) => LostKind::Eof,
+                Err(NotReusable::ShutDown) => LostKind::ShutDown,
+                _ => LostKind::Failed,
+            };
+            self.input(now, Input::Lost { kind, processed: Processed::No });
+        }
     }
 
     /// Delivers one event; false if there is none, or if the head of a message wants to be looked at first.
@@ -187,7 +207,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
                 Input::End(None)
             }
             http1::Event::Data(data) => {
-                self.wire.window = self.wire.window.saturating_sub(data.len() as u64);
+                self.wire.held += data.len() as u64;
                 Input::Data(data)
             }
             http1::Event::End => Input::End(None),
@@ -283,7 +303,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         let fate = self.wire.link.reuse();
         let Some(live) = self.live.take() else { return Notice::Ended(NotReusable::Lost) };
         let processed = if live.recalled { Processed::No } else { closed.processed };
-        self.wire.window = self.wire.receive_window;
+        self.wire.held = 0;
         Notice::Closed(live.id, CallClosed::new(Closed { processed, ..closed }, fate))
     }
 

@@ -73,6 +73,12 @@ impl<R: Role> Connection<R> {
         !R::is_awaited(&self.arrival) && self.exchange.wants_read()
     }
 
+    /// Bytes of the body that came in and that the window does not have back yet.
+    #[cfg(any(feature = "testing", test))]
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.exchange.wire.held
+    }
+
     // Wire and time in
 
     /// Takes bytes out of `buf` and leaves there what cannot be used yet: hand that in again, with what comes next.
@@ -117,7 +123,8 @@ impl<R: Role> Connection<R> {
 
     // Commands
 
-    /// Takes no more calls and closes: when the call under way has ended, or after `grace`, which aborts it.
+    /// Takes no more calls and closes: when the call under way has ended, or after `grace`, which aborts it. A call
+    /// of which nothing was sent ends at once.
     pub fn shut_down(&mut self, now: Instant, grace: Duration) {
         self.exchange.shut_down(now, grace);
     }

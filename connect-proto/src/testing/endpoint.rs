@@ -88,6 +88,8 @@ pub struct Endpoint<R: Role> {
     pub now: Instant,
     did: Vec<Command>,
     call: Option<CallId>,
+    /// Whether events of the call were announced since they were looked at.
+    readable: bool,
     unread: BytesMut,
     reading: bool,
 }
@@ -157,6 +159,7 @@ impl<R: Calls> Endpoint<R> {
             now: Instant::ORIGIN,
             did: Vec::new(),
             call: None,
+            readable: false,
             unread: BytesMut::new(),
             reading: true,
         }
@@ -229,6 +232,13 @@ impl<R: Calls> Endpoint<R> {
             .filter(|what| !matches!(what, Heard::Writable))
             .map(|what| format!("{what:?}"))
             .collect()
+    }
+
+    /// What all calls told, but for [`Heard::Writable`].
+    #[must_use]
+    pub fn whole_story(&self) -> Vec<String> {
+        let heard = self.told.iter().filter(|told| !matches!(told.what, Heard::Writable));
+        heard.map(|told| format!("{:?} {:?}", told.call, told.what)).collect()
     }
 
     /// Bytes that were read from the transport and not used by the connection.
@@ -310,7 +320,7 @@ impl<R: Calls> Endpoint<R> {
     pub fn listen(&mut self) -> bool {
         let before = self.told.len();
         loop {
-            if self.listening {
+            if self.listening && std::mem::take(&mut self.readable) {
                 self.take_events();
             }
             let Some(notice) = self.connection.poll_ready() else { break };
@@ -320,7 +330,10 @@ impl<R: Calls> Endpoint<R> {
                     self.tell(Some(id), Heard::Incoming);
                     R::start(&mut self.connection, self.now, id, self.serves.as_ref());
                 }
-                Notice::Readable(id) => debug_assert_eq!(Some(id), self.call),
+                Notice::Readable(id) => {
+                    assert_eq!(Some(id), self.call, "events of a call that is gone");
+                    self.readable = true;
+                }
                 Notice::Closed(id, closed) => self.tell(Some(id), Heard::Closed(closed)),
                 Notice::Ended(why) => self.tell(None, Heard::Ended(why)),
             }

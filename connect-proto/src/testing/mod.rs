@@ -13,6 +13,8 @@ pub(crate) mod fixture;
 #[cfg(any(feature = "testing", test))]
 pub mod grammar;
 #[cfg(any(feature = "testing", test))]
+pub mod fuzz;
+#[cfg(any(feature = "testing", test))]
 mod pair;
 #[cfg(any(feature = "testing", test))]
 pub mod peer;

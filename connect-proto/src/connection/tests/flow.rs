@@ -137,11 +137,7 @@ fn a_pair_of_slow_wires_only_takes_longer() {
 #[test]
 fn the_end_of_the_peer_does_not_hide_what_came_before_it() {
     // The response has arrived and waits in the driver's buffer, since the window is full; then the peer ends.
-    let mut client = Alone::client(&{
-        let mut config = ConnectionConfig::default();
-        config.receive_window = 20;
-        config
-    });
+    let mut client = Alone::client(&window(20));
     let call = crate::testing::call(client.now(), &Arc::new(client_config()), BIDI, None);
     client.end.open(call).unwrap();
     client.end.finish().unwrap();
@@ -161,21 +157,33 @@ fn the_end_of_the_peer_does_not_hide_what_came_before_it() {
     client.assert_quiescent();
 }
 
+/// As before, by a driver that reads ahead and tells the end of the input as soon as it sees it.
 #[test]
-fn the_end_of_the_input_told_early_does_not_hide_what_is_in_the_buffer() {
-    // As before, by a driver that tells the end as soon as it sees it.
-    let mut client = requested(BIDI);
-    let whole = peer::response(BIDI, &[b"one", b"two"]);
-    let mut buf = bytes::BytesMut::new();
-    client.feed(&whole[..peer::STREAM_HEAD.len()]);
-    buf.extend_from_slice(&whole[peer::STREAM_HEAD.len()..]);
-    let now = client.now();
-    // Nothing of the buffer was shown yet, so that the connection cannot know: a driver shows it first.
-    client.end.connection.handle_read(now, &mut buf);
-    client.end.connection.handle_eof(now);
+fn the_end_told_early_does_not_hide_what_is_in_the_buffer() {
+    let mut client = Alone::client(&window(100));
+    let call = crate::testing::call(client.now(), &Arc::new(client_config()), BIDI, None);
+    let id = client.end.open(call).unwrap();
+    client.end.finish().unwrap();
     client.run();
-    assert_eq!(client.end.messages(), ["one", "two"]);
-    assert_eq!(client.closed().reason, CloseReason::Complete);
+    let (now, connection) = (client.now(), &mut client.end.connection);
+    let mut buf = bytes::BytesMut::from(&peer::response(BIDI, &[&[b'x'; 10_000][..]; 10])[..]);
+    connection.handle_read(now, &mut buf);
+    assert!(!buf.is_empty() && !connection.wants_read());
+    connection.handle_eof(now);
+
+    let mut messages = 0;
+    for _ in 0..100 {
+        while let Some(event) = connection.call(id).and_then(|mut call| call.poll_event(now)) {
+            messages += usize::from(matches!(event, crate::call::Event::Message(_)));
+        }
+        if connection.wants_read() {
+            connection.handle_read(now, &mut buf);
+        }
+    }
+    assert_eq!((messages, buf.len()), (10, 0));
+    let Some(crate::connection::Notice::Closed(_, closed)) = connection.poll_ready() else { panic!() };
+    assert_eq!(closed.reason, CloseReason::Complete);
+    assert!(connection.is_closed());
 }
 
 #[test]
@@ -195,4 +203,30 @@ fn a_reader_that_stops_does_not_stop_time() {
     client.run();
     assert_eq!(client.closed().reason, CloseReason::Deadline);
     client.assert_quiescent();
+}
+
+#[test]
+fn a_slow_reader_holds_no_more_than_the_window_and_one_read() {
+    const READ: usize = 1000;
+    let mut server = serving_with_window(BIDI, 2000);
+    server.end.listening = false;
+    server.incoming.cut(&[READ]);
+    server.feed(&peer::request_head(BIDI));
+    let id = server.end.call_id().unwrap();
+    for _ in 0..200 {
+        server.incoming.feed(&message(95));
+    }
+    server.run();
+    let total = server.incoming.written().len();
+    let mut popped = 0;
+    let now = server.now();
+    while popped < 200 {
+        let taken = total - server.incoming.in_flight() - server.end.unread();
+        let waiting = taken.saturating_sub(popped * 106);
+        // The head and the framing of HTTP come on top.
+        assert!(waiting <= (2000 + READ) * 106 / 100 + 200, "{waiting} bytes wait after {popped} messages");
+        let event = server.end.connection.call(id).unwrap().poll_event(now);
+        popped += usize::from(matches!(event, Some(crate::call::Event::Message(_))));
+        server.run();
+    }
 }

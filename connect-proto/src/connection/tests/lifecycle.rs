@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::connection::{Notice, OpenError};
-use crate::error::RpcError;
+use crate::error::{LostKind, RpcError};
 use crate::testing::{Heard, call, client_config, peer};
 
 #[test]
@@ -193,5 +193,47 @@ fn an_error_of_the_handler_is_the_verdict_of_the_client() {
         assert_closed(p.client_closed(), CloseReason::Complete, Processed::Yes, Fate::Reusable);
         assert!(p.server.told.iter().all(|told| !matches!(told.what, Heard::Finished(_))));
         p.assert_quiescent();
+    }
+}
+
+#[test]
+fn a_next_request_waits_until_the_end_of_the_one_before_was_told() {
+    let get = b"GET /test.Service/Method?connect=v1&encoding=text&message=hi HTTP/1.1\r\nhost: test\r\n\r\n";
+    let mut server = Alone::serving(Kind::Unary);
+    server.feed(&peer::request(Kind::Unary, &[b"a"]));
+    server.end.listening = false;
+    server.end.finish(Err(RpcError::new(Code::Aborted, ""))).unwrap();
+    server.incoming.feed(get);
+    // The end of the first call is there, and nobody has asked for it.
+    let (mut read, now) = (bytes::BytesMut::from(&get[..]), server.now());
+    while let filled @ 1.. = server.end.connection.output(now, &mut [std::io::IoSlice::new(&[])]) {
+        server.end.connection.handle_written(now, filled * 10_000);
+    }
+    server.end.connection.handle_read(now, &mut read);
+    assert_eq!(read, &get[..]);
+    server.end.listening = true;
+    server.run();
+    assert_eq!(server.end.messages(), ["hi"]);
+    let ends = server.end.told.iter().filter(|told| matches!(told.what, Heard::Closed(_))).count();
+    assert_eq!(ends, 1);
+    server.end.assert_orderly();
+}
+
+#[test]
+fn a_call_that_has_not_begun_is_lost_with_its_connection() {
+    for shut_down in [false, true] {
+        let mut client = Alone::calling(Kind::Unary);
+        let (kind, why) = if shut_down {
+            let now = client.now();
+            client.end.connection.shut_down(now, crate::testing::secs(10));
+            client.run();
+            (LostKind::ShutDown, NotReusable::ShutDown)
+        } else {
+            client.eof();
+            (LostKind::Eof, NotReusable::PeerClosed)
+        };
+        assert_closed(client.closed(), CloseReason::TransportLost(kind), Processed::No, closing(why));
+        assert_eq!(code(client.end.verdict()), Some(Code::Unavailable));
+        client.assert_quiescent();
     }
 }

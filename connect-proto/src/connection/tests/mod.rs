@@ -4,6 +4,7 @@ mod closing;
 mod cuts;
 mod flow;
 mod lifecycle;
+mod properties;
 mod regressions;
 mod serving;
 mod shutdown;
@@ -51,11 +52,12 @@ const fn closing(why: NotReusable) -> Fate {
     Fate::Closing(why)
 }
 
-/// A server of one method, with its receive window.
-fn serving_with_window(kind: Kind, window: u64) -> Alone<Server> {
-    let mut connection = ConnectionConfig::default();
-    connection.receive_window = window;
-    Alone::serving_with(crate::server::ServerConfig::default(), &connection, kind)
+fn window(receive_window: u64) -> ConnectionConfig {
+    ConnectionConfig { receive_window, ..ConnectionConfig::default() }
+}
+
+fn serving_with_window(kind: Kind, receive_window: u64) -> Alone<Server> {
+    Alone::serving_with(crate::server::ServerConfig::default(), &window(receive_window), kind)
 }
 
 fn pair_with(kind: Kind, change: impl FnOnce(&mut PairConfig)) -> Pair {

@@ -53,7 +53,7 @@ impl Machine {
     // A
 
     pub(super) fn wants_read(&self) -> bool {
-        if self.link.input_over.is_some() {
+        if self.link.input_over.is_some() && !(self.is_receiving() && self.link.left > 0) {
             return false;
         }
         match self.state {
