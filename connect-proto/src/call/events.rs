@@ -83,12 +83,12 @@ impl Events {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_told() && self.closed.is_none()
+        self.closed.is_none() && self.is_told()
     }
 
     /// Whether the end is all that is left.
     pub(crate) fn has_only_closed(&self) -> bool {
-        self.is_told() && self.closed.is_some()
+        self.closed.is_some() && self.is_told()
     }
 
     fn is_told(&self) -> bool {
