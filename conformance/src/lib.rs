@@ -1,9 +1,9 @@
 //! What the programs under test of the official [Connect conformance suite] have in common.
 //!
 //! The suite runs two programs, a client and a server, and judges what they do on the wire and what they
-//! report. They come in one flavour per runtime, and all flavours share this library. It does no I/O beyond
-//! [`framing`], and it knows neither the RPC core nor a clock: it turns what the suite asks for into plain
-//! steps, and what a call yielded into what the suite wants to read.
+//! report. They come in one flavour per [`runtime`], and all flavours share the rest of this library. That rest
+//! does no I/O beyond [`framing`] and reads no clock: it turns what the suite asks for into plain steps, and what
+//! a call yielded into what the suite wants to read. Only [`convert`] knows the RPC core.
 //!
 //! - A client program reads [`proto::ClientCompatRequest`]s, makes a [`client::CallPlan`] of each, takes the
 //!   steps that a [`client::Exchange`] names, and writes the [`proto::ClientCompatResponse`] it ends with.
@@ -20,12 +20,14 @@
 pub mod args;
 pub mod client;
 pub mod codec;
+pub mod convert;
 pub mod detail;
 pub mod framing;
 mod json;
 pub mod metadata;
 pub mod method;
 pub mod proto;
+pub mod runtime;
 pub mod service;
 
 pub use codec::{Codec, CodecError};

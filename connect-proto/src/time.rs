@@ -66,6 +66,11 @@ impl Clock {
         Clock(now)
     }
 
+    /// The latest time that was told.
+    pub(crate) fn now(&self) -> Instant {
+        self.0
+    }
+
     /// Takes in the caller's `now` and returns the time to go by.
     pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         self.0 = self.0.max(now);

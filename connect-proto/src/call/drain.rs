@@ -26,11 +26,13 @@ impl Drain {
         self.drained
     }
 
-    /// Takes note of bytes that were thrown away.
+    /// Takes note of bytes that were thrown away. What goes beyond the budget is not counted: how much came along
+    /// in one piece must not show.
     pub(crate) fn absorb(&mut self, bytes: u64) -> Result<(), CloseReason> {
-        self.drained = self.drained.saturating_add(bytes);
-        self.left = self.left.checked_sub(bytes).ok_or(CloseReason::DrainTooLarge)?;
-        Ok(())
+        let within = bytes.min(self.left);
+        self.drained = self.drained.saturating_add(within);
+        self.left -= within;
+        if within < bytes { Err(CloseReason::DrainTooLarge) } else { Ok(()) }
     }
 
     /// Refuses as soon as the peer announces more than is left.

@@ -78,15 +78,17 @@ impl Events {
     pub(crate) fn purge_messages(&mut self) {
         self.messages = VecDeque::new();
         self.waiting = 0;
+        // An end without the messages before it would look like a request that had none.
+        self.half_closed = false;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_told() && self.closed.is_none()
+        self.closed.is_none() && self.is_told()
     }
 
     /// Whether the end is all that is left.
     pub(crate) fn has_only_closed(&self) -> bool {
-        self.is_told() && self.closed.is_some()
+        self.closed.is_some() && self.is_told()
     }
 
     fn is_told(&self) -> bool {
@@ -117,10 +119,10 @@ impl Events {
         if std::mem::take(&mut self.half_closed) {
             return Some(Event::PeerHalfClosed);
         }
-        if matches!(self.verdict, Verdict::Queued(_)) {
-            if let Verdict::Queued(verdict) = std::mem::replace(&mut self.verdict, Verdict::Settled) {
-                return Some(Event::Finished(verdict));
-            }
+        if matches!(self.verdict, Verdict::Queued(_))
+            && let Verdict::Queued(verdict) = std::mem::replace(&mut self.verdict, Verdict::Settled)
+        {
+            return Some(Event::Finished(verdict));
         }
         if withhold_closed {
             return None;

@@ -36,6 +36,8 @@ pub(crate) enum Signal {
     DrainTimedOut,
     /// The bytes of the drain budget are used up, or more is announced.
     DrainTooLarge,
+    /// Server: the transport takes nothing of the answer.
+    WriteStalled,
     PeerReset(ResetCode),
     Misbehaved(PeerMisbehaved),
     Lost(LostKind),
@@ -103,6 +105,7 @@ pub(crate) fn server(phase: Phase, on: Signal) -> Next {
 
         (P::Answered, S::Settled) => Next::Close(Why::Complete),
         (P::Answered, S::DrainTimedOut | S::DrainTooLarge | S::Misbehaved(_)) => Next::StopReceiving,
+        (P::Answered, S::WriteStalled) => Next::Reset(Why::WriteStalled),
 
         (_, S::PeerReset(code)) => Next::Close(Why::PeerReset(code)),
         (_, S::Lost(kind)) => Next::Close(Why::lost(kind)),

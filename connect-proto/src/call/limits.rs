@@ -25,6 +25,8 @@ pub struct Limits {
     pub drain_http2: DrainBudget,
     /// How long HTTP's end, or this side's own, may lag behind the verdict. 5 s.
     pub end_time: Duration,
+    /// How long a server waits for its transport to take some more of an answer that is decided. 60 s.
+    pub write_stall: Duration,
 }
 
 impl Default for Limits {
@@ -39,6 +41,7 @@ impl Default for Limits {
             drain_http1: DrainBudget { time: Duration::from_secs(30), bytes: 1 << 20 },
             drain_http2: DrainBudget { time: Duration::from_secs(1), bytes: 64 << 10 },
             end_time: Duration::from_secs(5),
+            write_stall: Duration::from_secs(60),
         }
     }
 }

@@ -8,6 +8,8 @@ mod life;
 mod limits;
 mod recv;
 mod send;
+#[cfg(test)]
+mod tests;
 
 pub use io::{BodySize, Chunk, Closed, Event, Input, Processed, Transmit};
 pub use kind::{Duplex, Kind};
@@ -17,7 +19,7 @@ pub use limits::{DrainBudget, Limits};
 pub(crate) use drain::Drain;
 pub(crate) use events::Events;
 pub(crate) use life::{Next, Signal, client, server};
-pub(crate) use recv::{BodyKind, Fault, RecvHalf, RecvInput, RecvState};
+pub(crate) use recv::{BodyKind, Fault, Found, RecvHalf, RecvInput, RecvState};
 pub(crate) use send::{SendHalf, SendInput, SendState};
 
 pub(crate) use kind::Cardinality;

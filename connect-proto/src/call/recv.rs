@@ -47,7 +47,7 @@ pub(crate) enum RecvInput {
     Data,
     EndStream,
     HttpEnd,
-    /// The body is of no use any more. Envelopes go on being parsed: their end-of-stream still counts.
+    /// The body is of no use any more. Envelopes of a response go on being parsed: their end-of-stream still counts.
     Discard,
     Stop,
     StopTaken,
@@ -73,14 +73,17 @@ impl RecvState {
             (S::AwaitHead, On::Head(BodyKind::Error)) => S::ErrorBody,
             (S::AwaitHead, On::Head(BodyKind::Useless)) => S::Discard,
             (S::AwaitHead, On::Data | On::HttpEnd) => return Err(PeerMisbehaved::MalformedHead),
+            (_, On::Head(_)) => return Err(PeerMisbehaved::MalformedHead),
 
             (S::Responses, On::EndStream) => S::AwaitEnd,
             (S::Responses, On::HttpEnd) => return Err(PeerMisbehaved::MissingEndStream),
             (S::Requests, On::EndStream) => return Err(PeerMisbehaved::EndStreamFromClient),
             (S::AwaitEnd, On::Data) => return Err(PeerMisbehaved::DataAfterEndStream),
-            (S::Requests | S::Body | S::ErrorBody | S::Discard | S::AwaitEnd, On::HttpEnd) => S::Ended,
+            (S::Requests | S::Body | S::ErrorBody | S::Discard | S::AwaitEnd | S::Stopping, On::HttpEnd) => {
+                S::Ended
+            }
 
-            (S::Body | S::ErrorBody, On::Discard) => S::Discard,
+            (S::Requests | S::Body | S::ErrorBody, On::Discard) => S::Discard,
             (S::Requests | S::Body | S::Discard, On::Stop) => S::Stopping,
             (S::Stopping, On::StopTaken) => S::Stopped,
             (state, _) => state,
@@ -120,6 +123,14 @@ impl RecvInput {
     ];
 }
 
+/// What a body leads to before its end.
+#[derive(Debug)]
+pub(crate) enum Found {
+    EndStream(EndStream),
+    /// The body of an error goes beyond its limit: the status has to do.
+    ErrorTooLarge,
+}
+
 /// Why received bytes end a call or its draining.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
@@ -148,6 +159,8 @@ pub(crate) struct RecvHalf {
     body: Collected,
     /// The message of a half that carries exactly one: delivered when the half has ended well.
     held: Option<(Inbound, u64)>,
+    /// What content-length still announces.
+    expected: Option<u64>,
     received: u64,
     credited: u64,
 }
@@ -161,6 +174,7 @@ impl RecvHalf {
             decoder: Decoder::new(),
             body: Collected::Nothing,
             held: None,
+            expected: None,
             received: 0,
             credited: 0,
         }
@@ -191,15 +205,25 @@ impl RecvHalf {
         Ok(())
     }
 
-    /// Judges a length that the head announces for the body.
-    pub(crate) fn admit_body(&self, announced: u64, limits: &Limits) -> Result<(), PeerMisbehaved> {
-        if self.state != RecvState::Body {
-            return Ok(());
-        }
-        check_len(announced, self.compression.is_some(), limits)
+    /// Takes note of the length that the head announces for the body, if it does.
+    pub(crate) fn expect(&mut self, announced: Option<u64>) {
+        self.expected = announced;
     }
 
-    /// Takes from the front of `data` up to the next end-of-stream, which is returned, or to its end. Messages go to
+    /// Judges that length where the body is one message.
+    pub(crate) fn admit_body(&self, limits: &Limits) -> Result<(), PeerMisbehaved> {
+        match self.expected {
+            Some(len) if self.state == RecvState::Body => check_len(len, self.compression.is_some(), limits),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes note of bytes that have arrived, whatever becomes of them.
+    pub(crate) fn arrived(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+    }
+
+    /// Takes from the front of `data` up to the next thing that is to be acted on, or to its end. Messages go to
     /// `events`, unless there is a `drain`: then they are thrown away and counted against it.
     pub(crate) fn take_data(
         &mut self,
@@ -207,53 +231,48 @@ impl RecvHalf {
         limits: &Limits,
         drain: Option<&mut Drain>,
         events: &mut Events,
-    ) -> Result<Option<EndStream>, Fault> {
-        let before = data.len();
-        let taken = self.take(data, limits, drain, events);
-        if taken.is_err() {
-            // What follows a fault is dropped, which gives the window back.
-            data.clear();
-        }
-        self.received += (before - data.len()) as u64;
-        taken
-    }
-
-    fn take(
-        &mut self,
-        data: &mut Bytes,
-        limits: &Limits,
-        drain: Option<&mut Drain>,
-        events: &mut Events,
-    ) -> Result<Option<EndStream>, Fault> {
-        let len = data.len() as u64;
-        if len == 0 {
+    ) -> Result<Option<Found>, Fault> {
+        if data.is_empty() {
             return Ok(None);
         }
         self.step(RecvInput::Data)?;
-        match self.state {
-            RecvState::Responses | RecvState::Requests => {
-                return self.take_envelopes(data, limits, drain, events);
-            }
-            RecvState::Body => {
-                let limit =
-                    if self.compression.is_some() { limits.compressed_message } else { limits.message };
-                self.body
-                    .push(std::mem::take(data), limit)
-                    .map_err(|(len, limit)| PeerMisbehaved::MessageTooLarge { len, limit })?;
-            }
-            RecvState::ErrorBody => {
-                if self.body.push(std::mem::take(data), Some(limits.error_body)).is_err() {
-                    self.discard_error();
-                }
-            }
+        let before = data.len();
+        let found = match self.state {
+            RecvState::Responses | RecvState::Requests => self.take_envelopes(data, limits, drain, events),
+            RecvState::Body => self.take_body_part(data, limits),
+            RecvState::ErrorBody => Ok(self.take_error_part(data, limits)),
             _ => {
                 data.clear();
-                if let Some(drain) = drain {
-                    drain.absorb(len)?;
-                }
+                drain.map_or(Ok(None), |drain| Ok(drain.absorb(before as u64).map(|()| None)?))
             }
+        };
+        if let Some(expected) = &mut self.expected {
+            *expected = expected.saturating_sub((before - data.len()) as u64);
         }
-        Ok(None)
+        found
+    }
+
+    fn take_body_part(&mut self, data: &mut Bytes, limits: &Limits) -> Result<Option<Found>, Fault> {
+        let limit = if self.compression.is_some() { limits.compressed_message } else { limits.message };
+        self.body.fill(data, limit.unwrap_or(usize::MAX));
+        match limit {
+            // Where the data was cut must not show, so that it is always the first byte too many.
+            Some(limit) if !data.is_empty() => {
+                let limit = limit as u64;
+                Err(PeerMisbehaved::MessageTooLarge { len: limit + 1, limit }.into())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn take_error_part(&mut self, data: &mut Bytes, limits: &Limits) -> Option<Found> {
+        self.body.fill(data, limits.error_body);
+        if data.is_empty() {
+            return None;
+        }
+        self.body = Collected::Nothing;
+        self.state = self.state.step(RecvInput::Discard).unwrap_or(self.state);
+        Some(Found::ErrorTooLarge)
     }
 
     fn take_envelopes(
@@ -262,14 +281,15 @@ impl RecvHalf {
         limits: &Limits,
         mut drain: Option<&mut Drain>,
         events: &mut Events,
-    ) -> Result<Option<EndStream>, Fault> {
+    ) -> Result<Option<Found>, Fault> {
         loop {
             let wanted = self.held.is_none();
             let (state, compressed) = (self.state, self.compression.is_some());
             let single = self.cardinality == Cardinality::One;
             let found = self.decoder.decode(data, |prefix| {
-                check_prefix(prefix, state, compressed, limits)?;
+                check_flags(prefix.flags, state, compressed)?;
                 if prefix.flags.contains(Flags::END_STREAM) {
+                    check_end_stream(prefix, limits)?;
                     return Ok(Admit::Keep);
                 }
                 if let Some(drain) = drain.as_deref_mut() {
@@ -280,6 +300,7 @@ impl RecvHalf {
                 if single && !wanted {
                     return Err(PeerMisbehaved::SeveralMessages.into());
                 }
+                check_len(u64::from(prefix.len), prefix.flags.contains(Flags::COMPRESSED), limits)?;
                 Ok(Admit::Keep)
             });
             match found? {
@@ -291,7 +312,8 @@ impl RecvHalf {
                 }
                 Some(Decoded::Envelope(envelope)) if envelope.flags.contains(Flags::END_STREAM) => {
                     self.step(RecvInput::EndStream)?;
-                    return self.read_end_stream(envelope, limits).map(Some).map_err(Fault::from);
+                    let end = self.read_end_stream(envelope, limits)?;
+                    return Ok(Some(Found::EndStream(end)));
                 }
                 Some(Decoded::Envelope(envelope)) => self.accept(envelope, limits, events),
             }
@@ -323,7 +345,7 @@ impl RecvHalf {
             && !self.decoder.is_between_envelopes();
         let ended = self.state.step(RecvInput::HttpEnd);
         // Whatever comes of it, HTTP has ended: a fault must not leave the half open.
-        self.state = RecvState::Ended;
+        self.state = ended.unwrap_or(RecvState::Ended);
         if cut_off {
             return Err(PeerMisbehaved::TruncatedEnvelope);
         }
@@ -360,24 +382,30 @@ impl RecvHalf {
         Ok(())
     }
 
-    /// Nobody wants messages any more. Returns how many bytes of a half-assembled one are still announced.
+    /// Nobody wants messages any more. Returns how many bytes of them are known to be still to come.
     pub(crate) fn discard(&mut self) -> u64 {
         self.held = None;
-        // An error's body is the verdict, not a message: it goes on being collected.
-        if self.state == RecvState::Body {
-            self.body = Collected::Nothing;
-            self.state = self.state.step(RecvInput::Discard).unwrap_or(self.state);
-        }
-        match self.decoder.current() {
-            Some(flags) if flags.contains(Flags::END_STREAM) => 0,
-            _ => self.decoder.discard_current() as u64,
+        match self.state {
+            RecvState::Responses => match self.decoder.current() {
+                Some(flags) if flags.contains(Flags::END_STREAM) => 0,
+                _ => self.decoder.discard_current() as u64,
+            },
+            RecvState::Requests | RecvState::Body | RecvState::Discard => {
+                let rest = self.decoder.discard_current() as u64;
+                self.clear();
+                self.state = self.state.step(RecvInput::Discard).unwrap_or(self.state);
+                rest.max(self.expected.unwrap_or(0))
+            }
+            // An error's body is the verdict, not a message: it goes on being collected.
+            _ => 0,
         }
     }
 
-    /// The error's body is too large to be read.
-    pub(crate) fn discard_error(&mut self) {
+    /// Forgets whatever is half assembled: the call is over, or nothing is assembled any more.
+    pub(crate) fn clear(&mut self) {
+        self.held = None;
         self.body = Collected::Nothing;
-        self.state = self.state.step(RecvInput::Discard).unwrap_or(self.state);
+        self.decoder = Decoder::new();
     }
 
     /// Bytes by which the peer's window may grow: what has arrived, less what the waiting messages hold. The message
@@ -390,29 +418,22 @@ impl RecvHalf {
     }
 }
 
-fn check_prefix(
-    prefix: Prefix,
-    state: RecvState,
-    compression_known: bool,
-    limits: &Limits,
-) -> Result<(), PeerMisbehaved> {
-    if !prefix.flags.within(Flags::COMPRESSED | Flags::END_STREAM) {
-        return Err(PeerMisbehaved::InvalidEnvelopeFlags(prefix.flags.0));
+fn check_flags(flags: Flags, state: RecvState, compression_known: bool) -> Result<(), PeerMisbehaved> {
+    if !flags.within(Flags::COMPRESSED | Flags::END_STREAM) {
+        return Err(PeerMisbehaved::InvalidEnvelopeFlags(flags.0));
     }
-    let compressed = prefix.flags.contains(Flags::COMPRESSED);
-    if compressed && !compression_known {
+    if flags.contains(Flags::COMPRESSED) && !compression_known {
         return Err(PeerMisbehaved::UnexpectedCompression);
     }
-    if prefix.flags.contains(Flags::END_STREAM) {
+    if flags.contains(Flags::END_STREAM) {
         state.step(RecvInput::EndStream)?;
-        let limit = limits.end_stream as u64;
-        return if u64::from(prefix.len) > limit {
-            Err(PeerMisbehaved::EndStreamTooLarge { limit })
-        } else {
-            Ok(())
-        };
     }
-    check_len(u64::from(prefix.len), compressed, limits)
+    Ok(())
+}
+
+fn check_end_stream(prefix: Prefix, limits: &Limits) -> Result<(), PeerMisbehaved> {
+    let limit = limits.end_stream as u64;
+    if u64::from(prefix.len) > limit { Err(PeerMisbehaved::EndStreamTooLarge { limit }) } else { Ok(()) }
 }
 
 fn check_len(len: u64, compressed: bool, limits: &Limits) -> Result<(), PeerMisbehaved> {
@@ -432,16 +453,20 @@ enum Collected {
 }
 
 impl Collected {
-    /// Fails with the length reached and the limit.
-    fn push(&mut self, data: Bytes, limit: Option<usize>) -> Result<(), (u64, u64)> {
+    /// Takes from the front of `data` what fits under `limit`.
+    fn fill(&mut self, data: &mut Bytes, limit: usize) {
         let have = match self {
             Collected::Nothing => 0,
             Collected::One(first) => first.len(),
             Collected::Many(all) => all.len(),
         };
-        if let Some(limit) = limit.filter(|limit| data.len() > limit.saturating_sub(have)) {
-            return Err((have as u64 + data.len() as u64, limit as u64));
+        let part = data.split_to(data.len().min(limit.saturating_sub(have)));
+        if !part.is_empty() {
+            self.push(part);
         }
+    }
+
+    fn push(&mut self, data: Bytes) {
         *self = match std::mem::replace(self, Collected::Nothing) {
             Collected::Nothing => Collected::One(data),
             Collected::One(first) => {
@@ -455,7 +480,6 @@ impl Collected {
                 Collected::Many(all)
             }
         };
-        Ok(())
     }
 
     fn into_bytes(self) -> Bytes {

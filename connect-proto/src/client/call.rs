@@ -1,5 +1,7 @@
 //! The client's call machine.
 
+mod ending;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,13 +11,14 @@ use super::CallConfig;
 use super::request::{self as head, Carrier, Request};
 use super::response as reading;
 use crate::call::{
-    self, BodyKind, BodySize, Closed, Drain, DrainBudget, Event, Events, Fault, Input, Kind, Next, Phase,
-    Processed, RecvHalf, RecvInput, RecvState, SendError, SendHalf, SendInput, SendState, Signal, Transmit,
+    self, BodySize, Drain, Event, Events, Fault, Found, Input, Kind, Phase, RecvHalf, RecvInput, RecvState,
+    SendError, SendHalf, SendInput, SendState, Signal, Transmit,
 };
 use crate::error::{AbortReason, ApiMisuse, CloseReason, PeerMisbehaved, ResetCode, RpcError};
-use crate::message::{Encoding, Form, GetTarget, Outbound};
+use crate::message::{Encoding, Form, Outbound};
 use crate::metadata::{self, Metadata};
 use crate::time::{Clock, Instant, earliest};
+use crate::wire::end_stream::EndStream;
 use crate::wire::envelope::Flags;
 use crate::wire::error_json;
 
@@ -69,8 +72,6 @@ enum Life {
 struct Response {
     /// `None` before the head.
     status: Option<StatusCode>,
-    /// What content-length still announces.
-    expected: Option<u64>,
     /// Unary: from the head's `trailer-` fields.
     trailers: Metadata,
 }
@@ -83,14 +84,6 @@ impl Call {
     pub fn new(now: Instant, config: &Arc<CallConfig>, request: Request) -> Result<Self, ApiMisuse> {
         head::check_metadata(&request.metadata)?;
         let kind = request.kind;
-        let get =
-            config.get_max_url.filter(|_| kind == Kind::Unary && request.side_effect_free).map(|max_len| {
-                Arc::new(GetTarget {
-                    path: request.procedure.path().clone(),
-                    codec: config.codec.clone(),
-                    max_len,
-                })
-            });
         Ok(Call {
             clock: Clock::new(now),
             kind,
@@ -99,12 +92,7 @@ impl Call {
             } else {
                 Carrier::Body { compressed: false }
             },
-            encoding: Encoding {
-                compression: config.compression.clone(),
-                threshold: config.compress_from,
-                streaming: kind.is_streaming(),
-                get,
-            },
+            encoding: head::encoding(config, &request),
             http2: false,
             deadline: request.timeout.map(|timeout| now.saturating_add(timeout)),
             life: Life::Unsent,
@@ -174,16 +162,22 @@ impl Call {
     /// Tells which version of HTTP carries the call, before its head is polled; HTTP/1.1 if nobody says. The drain
     /// budgets depend on it.
     pub fn attach(&mut self, version: http::Version) {
-        self.http2 = version == http::Version::HTTP_2;
+        self.http2 = version >= http::Version::HTTP_2;
     }
 
     /// Takes in what HTTP brings.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if let Input::Data(data) = &input {
+            self.recv.arrived(data.len());
+        }
         let now = self.expire(now);
         if self.is_terminal() {
             return;
         }
         match input {
+            Input::Head(_) | Input::Data(_) | Input::End(_) if matches!(self.life, Life::Unsent) => {
+                self.signal(now, Signal::Misbehaved(PeerMisbehaved::UnsolicitedBytes));
+            }
             Input::Head(parts) => self.handle_head(now, *parts),
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
@@ -195,9 +189,10 @@ impl Call {
             Input::Reset { code, processed } => {
                 // A server that has answered in full may refuse the rest of the request in this way.
                 let harmless = code == ResetCode::NO_ERROR && self.recv.is_done();
-                self.signal(now, if harmless { Signal::Settled } else { Signal::PeerReset(code) }, processed);
+                let signal = if harmless { Signal::Settled } else { Signal::PeerReset(code) };
+                self.signal_with(now, signal, processed);
             }
-            Input::Lost { kind, processed } => self.signal(now, Signal::Lost(kind), processed),
+            Input::Lost { kind, processed } => self.signal_with(now, Signal::Lost(kind), processed),
         }
     }
 
@@ -230,10 +225,13 @@ impl Call {
         call::check_outbound(&message, &self.config.limits)?;
         match message.form {
             Form::Query(target) => {
-                if self.encoding.get.is_none() {
+                if self.encoding.get.as_ref().is_none_or(|get| get.path.path() != target.path()) {
                     return Err(ApiMisuse::ForeignMessage.into());
                 }
                 self.carrier = Carrier::Query(target);
+            }
+            Form::Body { compressed: true, .. } if self.encoding.compression.is_none() => {
+                return Err(ApiMisuse::ForeignMessage.into());
             }
             Form::Body { compressed, payload } if self.kind == Kind::Unary => {
                 self.carrier = Carrier::Body { compressed };
@@ -285,24 +283,33 @@ impl Call {
     pub fn close(&mut self, now: Instant) {
         let now = self.expire(now);
         self.events.purge_messages();
-        self.signal(now, Signal::Close, Processed::No);
+        self.signal(now, Signal::Close);
     }
 
     /// Stops the call at once: drops what is queued and resets what is on its way.
     pub fn abort(&mut self, now: Instant, reason: AbortReason) {
         let now = self.expire(now);
         self.events.purge_messages();
-        self.signal(now, Signal::Abort(reason), Processed::No);
+        self.signal(now, Signal::Abort(reason));
     }
 
-    /// Ends the call with a fault that [`Inbound::decode`](crate::message::Inbound::decode) found in one of its
-    /// messages. A verdict that was already told stands.
+    /// Ends the call with a fault of the server: one that [`Inbound::decode`](crate::message::Inbound::decode) or the
+    /// codec found in a message, or one of its HTTP.
+    ///
+    /// A verdict that was already told stands. One that still waits to be told gives way to a fault of a message, but
+    /// not to one of HTTP, which came after it.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
-        if !matches!(self.life, Life::Draining(_)) {
+        let of_message = matches!(
+            fault,
+            PeerMisbehaved::DecompressedTooLarge { .. }
+                | PeerMisbehaved::CorruptCompression
+                | PeerMisbehaved::MalformedMessage
+        );
+        if of_message && !matches!(self.life, Life::Draining(_)) {
             self.events.overrule(call::error_of(CloseReason::PeerMisbehaved(fault)));
         }
-        self.signal(now, Signal::Misbehaved(fault), Processed::No);
+        self.signal(now, Signal::Misbehaved(fault));
     }
 
     // Outputs
@@ -358,26 +365,12 @@ impl Call {
 
     // Inside
 
-    fn expire(&mut self, now: Instant) -> Instant {
-        let now = self.clock.advance(now);
-        let drain_until = match self.life {
-            Life::Ending(drain) | Life::Draining(drain) => Some(drain.until()),
-            _ => None,
-        };
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
-            self.signal(now, Signal::Deadline, Processed::No);
-        } else if drain_until.is_some_and(|until| now >= until) {
-            self.signal(now, Signal::DrainTimedOut, Processed::No);
-        }
-        now
-    }
-
     fn poll_head(&mut self) -> Option<Transmit<request::Parts>> {
         let finishing = self.send.state() == SendState::Finishing;
         if self.kind == Kind::Unary && !finishing {
             return None;
         }
-        let now = self.clock.advance(Instant::ORIGIN);
+        let now = self.clock.now();
         let left = self.deadline.map(|deadline| deadline.saturating_duration_since(now));
         let request = self.request.take()?;
         let parts = head::head(&self.config, *request, self.carrier.clone(), left);
@@ -390,17 +383,17 @@ impl Call {
         if body == BodySize::Empty {
             self.send.step(SendInput::EndTaken);
         }
-        self.signal(now, Signal::HeadTaken, Processed::No);
+        self.signal(now, Signal::HeadTaken);
         Some(Transmit::Head { parts: Box::new(parts), body })
     }
 
     fn handle_head(&mut self, now: Instant, parts: response::Parts) {
         if self.recv.state() != RecvState::AwaitHead {
-            return self.misbehaved(now, PeerMisbehaved::MalformedHead);
+            return self.signal(now, Signal::Misbehaved(PeerMisbehaved::MalformedHead));
         }
         let read = reading::read(&self.config, self.kind, &parts);
         self.response.status = Some(parts.status);
-        self.response.expected = call::content_length(&parts.headers);
+        self.recv.expect(call::content_length(&parts.headers));
         let mut headers = parts.headers;
         if !self.kind.is_streaming() {
             self.response.trailers = metadata::split_trailers(&mut headers);
@@ -408,195 +401,93 @@ impl Call {
         if !matches!(self.life, Life::Draining(_)) {
             self.events.headers(headers);
         }
-        let reading = match read {
-            Ok(reading) => reading,
-            Err(fault) => return self.misbehaved(now, fault),
-        };
-        self.recv.set_compression(reading.compression);
-        let stepped = self.recv.step(RecvInput::Head(reading.body)).map_err(Fault::from);
-        if let Err(fault) = stepped.and_then(|()| self.admit_body(reading.body)) {
-            return self.fault(now, fault);
+        let stepped = read.and_then(|reading| {
+            self.recv.set_compression(reading.compression);
+            self.recv.step(RecvInput::Head(reading.body)).map(|()| reading.verdict)
+        });
+        match stepped {
+            Ok(Some(error)) => self.fail(now, error),
+            Ok(None) => {}
+            Err(fault) => return self.signal(now, Signal::Misbehaved(fault)),
         }
-        if let Some(error) = reading.verdict {
-            let trailers = std::mem::take(&mut self.response.trailers);
-            self.verdict(now, Err(error.with_metadata(trailers)));
-        }
+        self.admit_body(now);
     }
 
     /// Refuses what content-length announces, if it is too much.
-    fn admit_body(&mut self, body: BodyKind) -> Result<(), Fault> {
-        let announced = self.response.expected.unwrap_or(0);
-        match &self.life {
+    fn admit_body(&mut self, now: Instant) {
+        match self.life {
             Life::Draining(drain) => {
-                self.recv.discard();
-                if body != BodyKind::Error { Ok(drain.admit(announced)?) } else { Ok(()) }
+                let announced = self.recv.discard();
+                if drain.admit(announced).is_err() {
+                    self.signal(now, Signal::DrainTooLarge);
+                }
             }
-            _ => Ok(self.recv.admit_body(announced, &self.config.limits)?),
+            Life::Active => {
+                if let Err(fault) = self.recv.admit_body(&self.config.limits) {
+                    self.signal(now, Signal::Misbehaved(fault));
+                }
+            }
+            _ => {}
         }
     }
 
     fn handle_data(&mut self, now: Instant, mut data: Bytes) {
-        if let Some(expected) = &mut self.response.expected {
-            *expected = expected.saturating_sub(data.len() as u64);
-        }
-        loop {
+        while !self.is_terminal() {
             let drain = match &mut self.life {
-                Life::Draining(drain) => Some(drain),
-                Life::Ending(drain) => Some(drain),
+                Life::Ending(drain) | Life::Draining(drain) => Some(drain),
                 _ => None,
             };
             match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
                 Ok(None) => return,
-                Err(fault) => return self.fault(now, fault),
-                Ok(Some(end)) => {
-                    let released = match (&end.error, &self.life) {
-                        (None, Life::Active) => self.recv.release(&mut self.events),
-                        _ => Ok(()),
-                    };
-                    let verdict =
-                        match (released, end.error) {
-                            (_, Some(error)) => Err(error),
-                            (Ok(()), None) => Ok(end.metadata),
-                            (Err(fault), None) => Err(call::error_of(CloseReason::PeerMisbehaved(fault))
-                                .with_metadata(end.metadata)),
-                        };
-                    self.verdict(now, verdict);
-                }
+                Ok(Some(Found::EndStream(end))) => self.handle_end_stream(now, end),
+                Ok(Some(Found::ErrorTooLarge)) => self.fail(now, self.status_error()),
+                Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
+                Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
             }
         }
+    }
+
+    fn handle_end_stream(&mut self, now: Instant, end: EndStream) {
+        let released = match (&end.error, self.life) {
+            (None, Life::Active) => self.recv.release(&mut self.events),
+            _ => Ok(()),
+        };
+        let verdict = match (end.error, released) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => Ok(end.metadata),
+            (None, Err(fault)) => {
+                Err(call::error_of(CloseReason::PeerMisbehaved(fault)).with_metadata(end.metadata))
+            }
+        };
+        self.verdict(now, verdict);
     }
 
     fn handle_end(&mut self, now: Instant) {
         let was = self.recv.state();
         if let Err(fault) = self.recv.end() {
-            return self.misbehaved(now, fault);
+            return self.signal(now, Signal::Misbehaved(fault));
         }
-        let status = self.response.status.unwrap_or_default();
-        let trailers = std::mem::take(&mut self.response.trailers);
         match was {
             RecvState::Body => {
                 let (message, len) = self.recv.take_body_message(&self.config.limits);
                 self.events.message(message, len);
-                self.verdict(now, Ok(trailers));
+                self.succeed(now);
             }
             RecvState::ErrorBody => {
-                let json = self.recv.take_error_body(&self.config.limits);
-                let error = json
-                    .map_or_else(|| reading::status_error(status), |json| error_json::read(&json, status));
-                self.verdict(now, Err(error.with_metadata(trailers)));
+                let error = match (self.recv.take_error_body(&self.config.limits), self.response.status) {
+                    (Some(json), Some(status)) => error_json::read(&json, status),
+                    _ => self.status_error(),
+                };
+                self.fail(now, error);
             }
-            // A message that nobody wanted, or an error too large to be read.
-            RecvState::Discard if status == StatusCode::OK => self.verdict(now, Ok(trailers)),
-            RecvState::Discard => {
-                self.verdict(now, Err(reading::status_error(status).with_metadata(trailers)))
-            }
+            // Either the verdict is known, or the application does not want the message of a success.
+            RecvState::Discard => self.succeed(now),
             _ => self.settle(now),
         }
     }
 
-    /// The peer's verdict; only the first one counts.
-    fn verdict(&mut self, now: Instant, verdict: Result<Metadata, RpcError>) {
-        self.events.finished(verdict);
-        if self.is_settled() {
-            self.settle(now);
-        } else {
-            self.signal(now, Signal::Verdict, Processed::Yes);
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.send.state() == SendState::Done && self.recv.is_done()
-    }
-
-    fn settle(&mut self, now: Instant) {
-        if self.is_settled() {
-            self.signal(now, Signal::Settled, Processed::Yes);
-        }
-    }
-
-    fn fault(&mut self, now: Instant, fault: Fault) {
-        match fault {
-            Fault::Misbehaved(fault) => self.misbehaved(now, fault),
-            Fault::Drain(_) => self.signal(now, Signal::DrainTooLarge, Processed::Yes),
-        }
-    }
-
-    fn misbehaved(&mut self, now: Instant, fault: PeerMisbehaved) {
-        self.signal(now, Signal::Misbehaved(fault), Processed::Yes);
-    }
-
-    /// Carries out what the table of transitions says.
-    fn signal(&mut self, now: Instant, signal: Signal, processed: Processed) {
-        match call::client(self.state(), signal) {
-            Next::Go(Phase::Active) => self.life = Life::Active,
-            Next::Go(Phase::Ending) => self.enter_ending(now),
-            Next::Go(Phase::Draining) => self.enter_draining(now),
-            Next::Close(reason) => self.conclude(reason, false, processed),
-            Next::Reset(reason) => self.conclude(reason, true, processed),
-            Next::Stay | Next::Go(_) | Next::Answer(_) | Next::StopReceiving => {}
-        }
-    }
-
-    fn enter_ending(&mut self, now: Instant) {
-        let budget = DrainBudget { time: self.config.limits.end_time, bytes: self.budget().bytes };
-        self.life = Life::Ending(Drain::new(now, budget));
-        if !self.exact {
-            self.send.drop_not_begun();
-        }
-        self.send.step(SendInput::Finish);
-    }
-
-    fn enter_draining(&mut self, now: Instant) {
-        let budget = self.budget();
-        let drain = Drain::new(now, budget);
-        self.life = Life::Draining(drain);
-        self.send.step(SendInput::Finish);
-        let body_left = match self.recv.state() {
-            RecvState::Body => self.response.expected.unwrap_or(0),
-            _ => 0,
-        };
-        let announced = self.recv.discard().max(body_left);
-        if budget.time.is_zero() || budget.bytes == 0 {
-            self.signal(now, Signal::DrainTimedOut, Processed::No);
-        } else if drain.admit(announced).is_err() {
-            self.signal(now, Signal::DrainTooLarge, Processed::No);
-        }
-    }
-
-    fn budget(&self) -> DrainBudget {
-        if self.http2 { self.config.limits.drain_http2 } else { self.config.limits.drain_http1 }
-    }
-
-    fn conclude(&mut self, reason: CloseReason, reset: bool, processed: Processed) {
-        let drained = match self.life {
-            Life::Ending(drain) | Life::Draining(drain) => drain.drained(),
-            _ => 0,
-        };
-        let processed = match (self.response.status, self.life, processed) {
-            (Some(_), ..) => Processed::Yes,
-            (None, Life::Unsent, _) => Processed::No,
-            // Only the transport can tell that nothing was processed.
-            (None, _, known)
-                if matches!(reason, CloseReason::PeerReset(_) | CloseReason::TransportLost(_)) =>
-            {
-                known
-            }
-            (None, ..) => Processed::Unknown,
-        };
-        let left_by_application = matches!(self.life, Life::Draining(_))
-            || matches!(reason, CloseReason::Unsent | CloseReason::Aborted(_));
-        if left_by_application {
-            self.events.withhold_verdict();
-        } else {
-            self.events.finished(Err(call::error_of(reason)));
-        }
-        if reset && !self.is_settled() {
-            self.send.reset(ResetCode::CANCEL);
-        } else {
-            self.send.stop();
-        }
-        self.recv.discard();
-        self.events.closed(Closed { reason, drained, processed });
-        self.life = Life::Closed(reason);
+    /// The error that the response's status alone stands for.
+    fn status_error(&self) -> RpcError {
+        reading::status_error(self.response.status.unwrap_or_default())
     }
 }

@@ -1,5 +1,6 @@
 //! What a call asks for, and the head that says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use http::{HeaderValue, Method, Uri};
 use super::CallConfig;
 use crate::call::Kind;
 use crate::error::ApiMisuse;
+use crate::message::{Encoding, GetTarget};
 use crate::metadata::{self, Metadata};
 use crate::wire::{names, timeout};
 
@@ -42,10 +44,6 @@ impl Procedure {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
-    }
-
-    pub(crate) fn path(&self) -> &PathAndQuery {
-        &self.0
     }
 }
 
@@ -93,6 +91,20 @@ pub(crate) enum Carrier {
     Query(PathAndQuery),
     Body { compressed: bool },
     Envelopes,
+}
+
+/// How the messages of a request are encoded.
+pub(crate) fn encoding(config: &CallConfig, request: &Request) -> Encoding {
+    let by_get = request.kind == Kind::Unary && request.side_effect_free;
+    let get = config.get_max_url.filter(|_| by_get).map(|max_len| {
+        Arc::new(GetTarget { path: request.procedure.0.clone(), codec: config.codec.clone(), max_len })
+    });
+    Encoding {
+        compression: config.compression.clone(),
+        threshold: config.compress_from,
+        streaming: request.kind.is_streaming(),
+        get,
+    }
 }
 
 /// The head of a request (Connect protocol reference, "Unary-Request", "Unary-Get-Request", "Streaming-Request").

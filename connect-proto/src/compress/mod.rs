@@ -18,8 +18,8 @@ pub trait Compression: fmt::Debug + Send + Sync {
     /// The name on the wire, in lower case, such as `gzip`.
     fn name(&self) -> &str;
 
-    /// Compresses `input` as one complete unit.
-    fn compress(&self, input: &[u8]) -> Bytes;
+    /// Compresses `input` as one complete unit; `None` if that fails, and the message is sent as it is.
+    fn compress(&self, input: &[u8]) -> Option<Bytes>;
 
     /// Decompresses `input`, which is one complete unit, to at most `limit` bytes.
     ///

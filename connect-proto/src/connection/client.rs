@@ -12,6 +12,9 @@ use crate::http1;
 use crate::message::{Encoding, Outbound};
 use crate::time::Instant;
 
+#[cfg(test)]
+mod tests;
+
 /// The role of a client: it [opens](Connection::open) calls.
 #[derive(Clone, Copy, Debug)]
 pub enum Client {}

@@ -55,6 +55,11 @@ impl<M: Machine> Live<M> {
     /// To be done after anything that may have changed the call: a reset takes effect at once, and what the
     /// application has read widens the window.
     fn settle<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) {
+        self.take_reset(wire, now);
+        self.widen(wire);
+    }
+
+    fn take_reset<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) {
         if self.call.is_terminal() {
             // Nothing but a reset is left to be taken.
             while let Some(transmit) = self.call.poll_transmit(0) {
@@ -63,6 +68,9 @@ impl<M: Machine> Live<M> {
                 }
             }
         }
+    }
+
+    fn widen<L: Link>(&mut self, wire: &mut Wire<L>) {
         wire.held = wire.held.saturating_sub(self.call.take_credit());
     }
 
@@ -70,12 +78,9 @@ impl<M: Machine> Live<M> {
     pub(super) fn poll_event<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) -> Option<Event> {
         self.told = false;
         self.call.handle_timeout(now);
-        self.settle(wire, now);
-        if self.call.has_only_closed() {
-            return None;
-        }
-        let event = self.call.poll_event();
-        self.settle(wire, now);
+        self.take_reset(wire, now);
+        let event = if self.call.has_only_closed() { None } else { self.call.poll_event() };
+        self.widen(wire);
         event
     }
 

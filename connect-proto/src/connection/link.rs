@@ -20,8 +20,8 @@ pub trait Link {
     fn wants_read(&self) -> bool;
     fn room(&self) -> usize;
     fn reuse(&self) -> Result<(), NotReusable>;
-    fn is_closed(&self) -> bool;
     fn is_idle(&self) -> bool;
+    fn is_closed(&self) -> bool;
     /// Whether the rest of a message is still to come.
     fn is_receiving(&self) -> bool;
     fn handle_read(&mut self, now: Instant, buf: &mut BytesMut);
@@ -61,11 +61,11 @@ macro_rules! link {
             fn reuse(&self) -> Result<(), NotReusable> {
                 self.reuse()
             }
-            fn is_closed(&self) -> bool {
-                self.is_closed()
-            }
             fn is_idle(&self) -> bool {
                 self.is_idle()
+            }
+            fn is_closed(&self) -> bool {
+                self.is_closed()
             }
             fn is_receiving(&self) -> bool {
                 self.is_receiving()
@@ -116,7 +116,9 @@ macro_rules! link {
 link!(Client, in response::Parts, out request::Parts,
     fn stop_receiving(&mut self, _: Instant) {}
     fn abort(&mut self, now: Instant) -> bool {
-        self.abort(now) == Recalled::Everything
+        // An exchange that HTTP has completed is not taken back, and leaves the link idle.
+        let complete = self.is_idle();
+        self.abort(now) == Recalled::Everything && !complete
     }
     fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
         self.handle_write_failed(now, kind);

@@ -15,6 +15,9 @@ use crate::metadata::Metadata;
 use crate::server::{Call, Incoming, MethodSpec, Refusal, ServerConfig};
 use crate::time::Instant;
 
+#[cfg(test)]
+mod tests;
+
 /// The role of a server: it [starts](Connection::start) or [refuses](Connection::refuse) the requests that
 /// [`Notice::Incoming`] announces. Nothing of a request's body is read before.
 #[derive(Clone, Copy, Debug)]

@@ -40,7 +40,8 @@ pub enum ApiMisuse {
     /// The codec name is not a token that a content type can carry.
     #[error("invalid codec name")]
     InvalidCodec,
-    /// The message was encoded for another call: as a GET query on a call that cannot use it.
+    /// The message was encoded for another call: as a query of another procedure or for a call that is no GET, or with
+    /// a compression although the call names none.
     #[error("message of another call")]
     ForeignMessage,
 }

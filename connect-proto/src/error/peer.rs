@@ -41,6 +41,9 @@ pub enum PeerMisbehaved {
     /// Compressed data that does not decompress.
     #[error("corrupt compressed data")]
     CorruptCompression,
+    /// A message that its codec cannot read: found by the application, for a call's `reject`.
+    #[error("malformed message")]
+    MalformedMessage,
     /// A stream that ended without its end-of-stream message.
     #[error("missing end-of-stream")]
     MissingEndStream,
@@ -187,7 +190,8 @@ impl PeerMisbehaved {
             | P::TooManyInterimResponses { .. } => Code::ResourceExhausted,
             P::NoMessage | P::SeveralMessages | P::UnknownRequestEncoding => Code::Unimplemented,
             P::UnexpectedContentType => Code::Unknown,
-            P::UnsupportedProtocolVersion
+            P::MalformedMessage
+            | P::UnsupportedProtocolVersion
             | P::MalformedTimeout
             | P::MalformedBinaryMetadata
             | P::MalformedQuery(_)

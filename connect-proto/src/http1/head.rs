@@ -76,8 +76,9 @@ pub(super) fn parse_response(
         let mut parsed = httparse::Response::new(headers);
         check(parsed.parse(head), head)?;
         let version = version(parsed.version)?;
+        // A status from 600 on is invalid but no fault: it counts as a server error (RFC 9110, section 15).
         let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
-        let status = status.filter(|status| status.as_u16() < 600).ok_or(PeerMisbehaved::MalformedHead)?;
+        let status = status.ok_or(PeerMisbehaved::MalformedHead)?;
         if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(PeerMisbehaved::UnexpectedUpgrade);
         }

@@ -77,8 +77,8 @@ impl Encoding {
     }
 
     fn body(&self, message: Bytes) -> Form {
-        match self.compression_for(message.len()) {
-            Some(compression) => Form::Body { compressed: true, payload: compression.compress(&message) },
+        match self.compression_for(message.len()).and_then(|compression| compression.compress(&message)) {
+            Some(payload) => Form::Body { compressed: true, payload },
             None => Form::Body { compressed: false, payload: message },
         }
     }
@@ -87,14 +87,16 @@ impl Encoding {
         // JSON reads well in a URL and needs no base64; anything else is taken to be binary.
         let write = |compression: Option<&str>, message: &[u8]| {
             let base64 = compression.is_some() || target.codec != "json";
-            (message.len() <= target.max_len)
-                .then(|| get_query::write(target.path.path(), &target.codec, compression, base64, message))
-                .filter(|url| url.len() <= target.max_len)
-                .and_then(|url| PathAndQuery::from_maybe_shared(Bytes::from(url)).ok())
+            let (path, codec) = (target.path.path(), target.codec.as_str());
+            if get_query::encoded_len(path, codec, compression, base64, message) > target.max_len {
+                return None;
+            }
+            let url = get_query::write(path, codec, compression, base64, message);
+            PathAndQuery::from_maybe_shared(Bytes::from(url)).ok()
         };
         write(None, message).or_else(|| {
             let compression = self.compression_for(message.len())?;
-            write(Some(compression.name()), &compression.compress(message))
+            write(Some(compression.name()), &compression.compress(message)?)
         })
     }
 }

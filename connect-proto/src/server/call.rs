@@ -1,5 +1,7 @@
 //! The server's call machine.
 
+mod ending;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,15 +9,14 @@ use http::{HeaderValue, response};
 
 use super::{ServerConfig, response as heads};
 use crate::call::{
-    self, BodySize, Cardinality, Closed, Drain, DrainBudget, Duplex, Event, Events, Fault, Input, Kind, Next,
-    Phase, Processed, RecvHalf, RecvInput, RecvState, SendError, SendHalf, SendInput, SendState, Signal,
-    Transmit,
+    self, BodySize, Cardinality, Drain, Duplex, Event, Events, Fault, Input, Kind, Phase, RecvHalf,
+    RecvInput, RecvState, SendError, SendHalf, SendInput, SendState, Signal, Transmit,
 };
 use crate::compress::Compression;
-use crate::error::{AbortReason, ApiMisuse, CloseReason, Code, PeerMisbehaved, ResetCode, RpcError};
+use crate::error::{AbortReason, ApiMisuse, CloseReason, Code, PeerMisbehaved, RpcError};
 use crate::message::{Encoding, Form, Outbound};
 use crate::metadata::{self, Metadata};
-use crate::time::{Clock, Instant};
+use crate::time::{Clock, Instant, earliest};
 use crate::wire::envelope::Flags;
 use crate::wire::{end_stream, error_json};
 
@@ -46,29 +47,32 @@ pub struct Call {
     life: Life,
     head: Head,
     send: SendHalf,
-    /// Whether a message was sent, on a call that carries exactly one.
-    sent_one: bool,
-    /// Whether that message is compressed.
-    compressed: bool,
+    sent: Sent,
     recv: RecvHalf,
-    /// What content-length still announces of the request.
-    expected: Option<u64>,
     events: Events,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Life {
     Active,
-    Answered(Drain, Answer),
+    Answered(Answered),
     Closed(CloseReason),
 }
 
-/// Whose answer went out.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    answer: Answer,
+    drain: Drain,
+    /// When the transport last took something, or could begin to.
+    moved: Instant,
+}
+
+/// Whose answer it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Answer {
     /// The handler's success.
     Success,
-    /// The handler's error, or a refusal.
+    /// The handler's error, or the application's refusal.
     Failure,
     /// The call's own, for this reason.
     Own(CloseReason),
@@ -81,6 +85,14 @@ enum Head {
     Open(Metadata),
     Ready(Box<response::Parts>),
     Taken,
+}
+
+/// What the last message sent was: of a unary response, its head says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sent {
+    Nothing,
+    Plain,
+    Compressed,
 }
 
 /// What a request's head decides.
@@ -114,8 +126,8 @@ impl Call {
         let mut call = Call::new(now, config, kind, opening, RecvHalf::new(state, kind.requests()));
         call.recv.set_compression(compression);
         let admitted = match query {
-            Some(message) => call.recv.hold(message, &config.limits),
-            None => call.recv.admit_body(call.expected.unwrap_or(0), &config.limits),
+            Some(message) => call.take_query(message),
+            None => call.recv.admit_body(&config.limits),
         };
         match admitted {
             Ok(()) => drop(call.expire(now)),
@@ -147,17 +159,33 @@ impl Call {
                 error
             }
         };
+        call.send.step(SendInput::Finish);
         if by_application {
             call.events.withhold_verdict();
+            call.verdict(now, Answer::Failure);
         } else {
             call.events.finished(Err(told));
+            call.verdict(now, Answer::Own(CloseReason::Complete));
         }
-        call.send.step(SendInput::Finish);
-        call.verdict(now, Answer::Failure);
         call
     }
 
-    fn new(now: Instant, config: &Arc<ServerConfig>, kind: Kind, opening: Opening, recv: RecvHalf) -> Self {
+    /// A query is a request that has ended already.
+    fn take_query(&mut self, message: Bytes) -> Result<(), PeerMisbehaved> {
+        self.recv.hold(message, &self.config.limits)?;
+        self.recv.release(&mut self.events)?;
+        self.events.half_closed();
+        Ok(())
+    }
+
+    fn new(
+        now: Instant,
+        config: &Arc<ServerConfig>,
+        kind: Kind,
+        opening: Opening,
+        mut recv: RecvHalf,
+    ) -> Self {
+        recv.expect(opening.expected);
         Call {
             clock: Clock::new(now),
             kind,
@@ -174,10 +202,8 @@ impl Call {
             life: Life::Active,
             head: Head::Open(Metadata::new()),
             send: SendHalf::new(config.limits.send_queue),
-            sent_one: false,
-            compressed: false,
+            sent: Sent::Nothing,
             recv,
-            expected: opening.expected,
             events: Events::default(),
             config: config.clone(),
         }
@@ -210,7 +236,7 @@ impl Call {
     /// Whether the body of the request is still of use, so that a client that asked first may be told to send it.
     #[must_use]
     pub fn wants_body(&self) -> bool {
-        matches!(self.life, Life::Active) && !self.recv.is_done()
+        matches!(self.recv.state(), RecvState::Requests | RecvState::Body)
     }
 
     /// The kind of the call.
@@ -247,6 +273,9 @@ impl Call {
 
     /// Takes in what HTTP brings.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if let Input::Data(data) = &input {
+            self.recv.arrived(data.len());
+        }
         let now = self.expire(now);
         if self.is_terminal() {
             return;
@@ -309,20 +338,21 @@ impl Call {
         self.expire(now);
         match self.life {
             Life::Active => {}
-            Life::Answered(_, Answer::Success | Answer::Failure) => {
-                return Err(ApiMisuse::AlreadyFinished.into());
-            }
-            Life::Answered(_, Answer::Own(reason)) | Life::Closed(reason) => {
+            Life::Answered(Answered { answer: Answer::Own(reason), .. }) | Life::Closed(reason) => {
                 return Err(SendError::Closed(reason));
             }
+            Life::Answered(_) => return Err(ApiMisuse::AlreadyFinished.into()),
         }
-        if self.kind.responses() == Cardinality::One && self.sent_one {
+        if self.kind.responses() == Cardinality::One && self.sent != Sent::Nothing {
             return Err(ApiMisuse::SecondMessage.into());
         }
         call::check_outbound(&message, &self.config.limits)?;
         let Form::Body { compressed, ref payload } = message.form else {
             return Err(ApiMisuse::ForeignMessage.into());
         };
+        if compressed && self.encoding.compression.is_none() {
+            return Err(ApiMisuse::ForeignMessage.into());
+        }
         if self.streaming {
             if !self.send.has_room(payload.len()) {
                 return Err(SendError::Full(message));
@@ -331,17 +361,16 @@ impl Call {
             self.send.push_envelope(flags, payload.clone());
             self.open_stream();
         } else {
-            self.compressed = compressed;
             self.send.push_body(payload.clone());
         }
-        self.sent_one = true;
+        self.sent = if compressed { Sent::Compressed } else { Sent::Plain };
         Ok(())
     }
 
     /// Answers: with the messages sent so far and these trailers, or with an error.
     ///
-    /// What the client still sends is drained within the budget of the call's limits, so that the connection lives;
-    /// then it is told to stop. A success without the one message that the kind of call needs is an internal error.
+    /// Messages that were not polled are dropped. What the client still sends is drained within the budget of the
+    /// call's limits, so that the connection lives; then it is told to stop. A success without the one message that the kind of call needs is an internal error.
     ///
     /// # Errors
     /// [`ApiMisuse::AlreadyFinished`] if the handler has answered before; [`ApiMisuse::ReservedHeader`] for a
@@ -356,17 +385,21 @@ impl Call {
         let now = self.expire(now);
         match self.life {
             Life::Active => {}
-            Life::Answered(_, Answer::Success | Answer::Failure) => return Err(ApiMisuse::AlreadyFinished),
-            Life::Answered(_, Answer::Own(_)) | Life::Closed(_) => return Ok(()),
+            Life::Answered(Answered { answer: Answer::Own(_), .. }) | Life::Closed(_) => {
+                self.events.purge_messages();
+                return Ok(());
+            }
+            Life::Answered(_) => return Err(ApiMisuse::AlreadyFinished),
         }
         if trailers.keys().any(metadata::is_reserved) {
             return Err(ApiMisuse::ReservedHeader);
         }
-        let missing = self.kind.responses() == Cardinality::One && !self.sent_one;
+        let missing = self.kind.responses() == Cardinality::One && self.sent == Sent::Nothing;
         let verdict = match verdict {
             Ok(()) if missing => Err(RpcError::new(Code::Internal, "response message missing")),
             verdict => verdict,
         };
+        self.events.purge_messages();
         self.events.withhold_verdict();
         self.answer(&trailers, verdict.as_ref().map(|&()| ()));
         self.verdict(now, if verdict.is_ok() { Answer::Success } else { Answer::Failure });
@@ -395,6 +428,14 @@ impl Call {
     /// request has ended. Once [`Transmit::End`], or a head without a body, has been written, the transport owes an
     /// [`Input::EndSent`].
     pub fn poll_transmit(&mut self, max: usize) -> Option<Transmit<response::Parts>> {
+        let next = self.next_transmit(max);
+        if next.is_some() {
+            self.moved();
+        }
+        next
+    }
+
+    fn next_transmit(&mut self, max: usize) -> Option<Transmit<response::Parts>> {
         if let Some(code) = self.send.poll_reset() {
             return Some(Transmit::Reset(code));
         }
@@ -417,8 +458,7 @@ impl Call {
         if self.recv.state() == RecvState::Stopping && !matches!(self.send.state(), SendState::Finishing) {
             // Never fails: stopping only goes one way.
             self.recv.step(RecvInput::StopTaken).ok();
-            let now = self.clock.advance(Instant::ORIGIN);
-            self.settle(now);
+            self.settle(self.clock.now());
             return Some(Transmit::StopReceiving);
         }
         None
@@ -435,8 +475,8 @@ impl Call {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.life {
             Life::Active => self.deadline,
-            Life::Answered(drain, _) if self.recv_is_open() => Some(drain.until()),
-            Life::Answered(..) | Life::Closed(_) => None,
+            Life::Answered(answered) => earliest(self.drain_until(answered), self.stalls_at(answered)),
+            Life::Closed(_) => None,
         }
     }
 
@@ -448,22 +488,13 @@ impl Call {
 
     // Inside
 
-    fn expire(&mut self, now: Instant) -> Instant {
-        let now = self.clock.advance(now);
-        if self.poll_timeout().is_some_and(|limit| now >= limit) {
-            let answered = matches!(self.life, Life::Answered(..));
-            self.signal(now, if answered { Signal::DrainTimedOut } else { Signal::Deadline });
-        }
-        now
-    }
-
-    fn recv_is_open(&self) -> bool {
-        !self.recv.is_done() && self.recv.state() != RecvState::Stopping
-    }
-
     /// Over HTTP/1.1 no byte of a bidi's success goes out before the request has ended: the client would not look.
     fn is_held(&self) -> bool {
-        let may_succeed = matches!(self.life, Life::Active | Life::Answered(_, Answer::Success));
+        let may_succeed = match self.life {
+            Life::Active => true,
+            Life::Answered(answered) => answered.answer == Answer::Success,
+            Life::Closed(_) => false,
+        };
         may_succeed && matches!(self.kind, Kind::Bidi(_)) && !self.http2 && self.recv_is_open()
     }
 
@@ -502,7 +533,8 @@ impl Call {
             let headers = std::mem::take(headers);
             let parts = match verdict {
                 Ok(()) => {
-                    let compression = self.encoding.compression.as_ref().filter(|_| self.compressed);
+                    let compression =
+                        self.encoding.compression.as_ref().filter(|_| self.sent == Sent::Compressed);
                     heads::message(headers, trailers, self.content_type.clone(), compression)
                 }
                 Err(error) => {
@@ -517,110 +549,37 @@ impl Call {
     }
 
     fn handle_data(&mut self, now: Instant, mut data: Bytes) {
-        if let Some(expected) = &mut self.expected {
-            *expected = expected.saturating_sub(data.len() as u64);
-        }
-        // Requests have no end-of-stream, so that one call takes everything.
-        let drain = match &mut self.life {
-            Life::Answered(drain, _) => Some(drain),
-            _ => None,
-        };
-        match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
-            Ok(_) => {}
-            Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
-            Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
+        // What follows a fault is drained.
+        loop {
+            let drain = match &mut self.life {
+                Life::Answered(answered) => Some(&mut answered.drain),
+                _ => None,
+            };
+            match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
+                Ok(_) => return,
+                Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
+                Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
+            }
         }
     }
 
     fn handle_end(&mut self, now: Instant) {
         let was = self.recv.state();
-        let wanted = matches!(self.life, Life::Active);
         let ended = self.recv.end().and_then(|()| match was {
-            _ if !wanted => Ok(()),
             RecvState::Body => {
                 let (message, len) = self.recv.take_body_message(&self.config.limits);
                 self.events.message(message, len);
-                Ok(())
+                Ok(true)
             }
-            RecvState::Requests | RecvState::Discard => self.recv.release(&mut self.events),
-            _ => Ok(()),
+            RecvState::Requests => self.recv.release(&mut self.events).map(|()| true),
+            _ => Ok(false),
         });
         match ended {
-            Ok(()) if wanted => self.events.half_closed(),
-            Err(fault) if wanted => self.signal(now, Signal::Misbehaved(fault)),
-            _ => {}
+            Ok(true) => self.events.half_closed(),
+            Ok(false) => {}
+            Err(fault) => self.signal(now, Signal::Misbehaved(fault)),
         }
+        self.moved();
         self.settle(now);
-    }
-
-    fn settle(&mut self, now: Instant) {
-        if self.send.state() == SendState::Done && self.recv.is_done() {
-            self.signal(now, Signal::Settled);
-        }
-    }
-
-    /// The answer of the handler.
-    fn verdict(&mut self, now: Instant, answer: Answer) {
-        if call::server(self.state(), Signal::Verdict) == Next::Go(Phase::Answered) {
-            self.enter_answered(now, answer);
-        }
-    }
-
-    /// Carries out what the table of transitions says.
-    fn signal(&mut self, now: Instant, signal: Signal) {
-        match call::server(self.state(), signal) {
-            Next::Answer(reason) => {
-                let error = call::error_of(reason);
-                self.send.drop_not_begun();
-                self.answer(&Metadata::new(), Err(&error));
-                self.events.finished(Err(error));
-                self.enter_answered(now, Answer::Own(reason));
-            }
-            Next::StopReceiving => self.stop_receiving(),
-            Next::Close(reason) => self.conclude(reason, false),
-            Next::Reset(reason) => self.conclude(reason, true),
-            // The handler's answer comes by `verdict`.
-            Next::Stay | Next::Go(_) => {}
-        }
-    }
-
-    fn enter_answered(&mut self, now: Instant, answer: Answer) {
-        let budget: DrainBudget =
-            if self.http2 { self.config.limits.drain_http2 } else { self.config.limits.drain_http1 };
-        let drain = Drain::new(now, budget);
-        self.life = Life::Answered(drain, answer);
-        let announced = self.recv.discard().max(self.expected.unwrap_or(0));
-        let is_nothing = budget.time.is_zero() || budget.bytes == 0;
-        if self.recv_is_open() && (is_nothing || drain.admit(announced).is_err()) {
-            self.stop_receiving();
-        }
-        self.settle(now);
-    }
-
-    /// Gives up the rest of the request; the transport is told once it has the end of the response.
-    fn stop_receiving(&mut self) {
-        self.recv.step(RecvInput::Stop).ok();
-    }
-
-    fn conclude(&mut self, reason: CloseReason, reset: bool) {
-        let drained = match self.life {
-            Life::Answered(drain, _) => drain.drained(),
-            _ => 0,
-        };
-        match reason {
-            CloseReason::Aborted(_) => self.events.withhold_verdict(),
-            CloseReason::PeerReset(_) | CloseReason::TransportLost(_) => {
-                self.events.finished(Err(RpcError::new(Code::Canceled, "client has gone")));
-            }
-            reason => self.events.finished(Err(call::error_of(reason))),
-        }
-        if reset {
-            self.send.reset(ResetCode::CANCEL);
-        } else {
-            self.send.stop();
-        }
-        self.recv.discard();
-        self.events.closed(Closed { reason, drained, processed: Processed::Yes });
-        self.life = Life::Closed(reason);
     }
 }

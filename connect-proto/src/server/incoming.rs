@@ -145,7 +145,6 @@ impl Incoming {
         if let Err(refusal) = self.admit(spec) {
             return Call::answered(now, config, self.opening(None), refusal.into_opening_error());
         }
-        let expected = crate::call::content_length(&self.parts.headers);
         let (request_compression, timeout) = match self.negotiate(config) {
             Ok(negotiated) => negotiated,
             Err(fault) => {
@@ -158,7 +157,6 @@ impl Incoming {
         let deadline = timeout.map(|timeout| self.at.saturating_add(timeout));
         let mut opening = self.opening(response_compression);
         opening.deadline = deadline;
-        opening.expected = expected;
         let query = match self.form {
             Form::Get(Ok(query)) => Some(query.message),
             _ => None,
@@ -177,7 +175,7 @@ impl Incoming {
         let streaming = self.is_streaming();
         Opening {
             streaming,
-            http2: self.parts.version == Version::HTTP_2,
+            http2: self.parts.version >= Version::HTTP_2,
             // The codec was read from a content type, so it can be written into one.
             content_type: self
                 .codec()

@@ -8,12 +8,18 @@ mod alone;
 mod checker;
 #[cfg(any(feature = "testing", test))]
 mod endpoint;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(any(feature = "testing", test))]
+pub mod grammar;
 #[cfg(any(feature = "testing", test))]
 pub mod fuzz;
 #[cfg(any(feature = "testing", test))]
 mod pair;
 #[cfg(any(feature = "testing", test))]
 pub mod peer;
+#[cfg(test)]
+pub(crate) mod snapshot;
 #[cfg(any(feature = "testing", test))]
 mod wire;
 

@@ -9,8 +9,8 @@ pub const PREFIX_LEN: usize = 5;
 
 /// Payloads below this fraction of the data they came in are copied out, so that one of them does not pin the rest.
 const PIN_FACTOR: usize = 8;
-/// Small payloads are copied together into slabs of this size: one allocation for many of them.
-const SLAB: usize = 4 << 10;
+/// Small payloads are copied together, so much at a time.
+const COPY: usize = 4 << 10;
 
 /// The flags of an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -119,7 +119,12 @@ pub enum Decoded {
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
-    slab: BytesMut,
+    /// How long the data was before anything was taken from it.
+    whole: usize,
+    /// A piece of the data, copied for the small payloads in it.
+    copied: Bytes,
+    /// How much of the data comes after that piece.
+    after_copied: usize,
 }
 
 #[derive(Debug)]
@@ -135,10 +140,11 @@ impl Decoder {
     /// A decoder at the start of a body.
     #[must_use]
     pub fn new() -> Self {
-        Decoder { state: START, slab: BytesMut::new() }
+        Decoder { state: START, whole: 0, copied: Bytes::new(), after_copied: 0 }
     }
 
-    /// Takes from the front of `data` until something is found or nothing is left: call it until it says `None`.
+    /// Takes from the front of `data` until something is found or nothing is left: call it with the same data until
+    /// it says `None`.
     ///
     /// `admit` judges a prefix as soon as it is complete, before a byte of its payload is looked at.
     ///
@@ -149,8 +155,13 @@ impl Decoder {
         data: &mut Bytes,
         admit: impl FnOnce(Prefix) -> Result<Admit, E>,
     ) -> Result<Option<Decoded>, E> {
+        // Whatever was taken before, what is left may still pin all of it.
+        self.whole = self.whole.max(data.len());
         if let State::Prefix { bytes, have } = &mut self.state {
-            let Some(prefix) = fill_prefix(bytes, have, data) else { return Ok(None) };
+            let Some(prefix) = fill_prefix(bytes, have, data) else {
+                self.end_of_data();
+                return Ok(None);
+            };
             self.state = match admit(prefix)? {
                 Admit::Keep if prefix.len as usize <= data.len() => {
                     self.state = START;
@@ -161,7 +172,16 @@ impl Decoder {
                 Admit::Skip => State::Skip { left: prefix.len as usize },
             };
         }
-        Ok(self.advance_payload(data))
+        let found = self.advance_payload(data);
+        if found.is_none() {
+            self.end_of_data();
+        }
+        Ok(found)
+    }
+
+    fn end_of_data(&mut self) {
+        self.whole = 0;
+        self.copied = Bytes::new();
     }
 
     fn advance_payload(&mut self, data: &mut Bytes) -> Option<Decoded> {
@@ -192,18 +212,26 @@ impl Decoder {
 
     /// A payload that lies whole at the front of `data`.
     fn take_whole(&mut self, data: &mut Bytes, len: usize) -> Bytes {
-        if data.len() <= SLAB || len.saturating_mul(PIN_FACTOR) >= data.len() {
+        if self.whole <= COPY || len.saturating_mul(PIN_FACTOR) >= self.whole {
             return data.split_to(len);
         }
-        if len > SLAB {
+        if len > COPY / 4 {
             return Bytes::copy_from_slice(&data.split_to(len));
         }
-        if self.slab.capacity() < len {
-            self.slab.reserve(SLAB);
-        }
-        self.slab.extend_from_slice(data.get(..len).unwrap_or_default());
+        let from = self.find_copied(data.len(), len).unwrap_or_else(|| {
+            let front = data.get(..COPY).unwrap_or(data);
+            self.copied = Bytes::copy_from_slice(front);
+            self.after_copied = data.len() - front.len();
+            0
+        });
         data.advance(len);
-        self.slab.split().freeze()
+        self.copied.slice(from..from + len)
+    }
+
+    /// Where in the copied piece the next `len` bytes are, of which, with all that follows, `left` are left.
+    fn find_copied(&self, left: usize, len: usize) -> Option<usize> {
+        let from = (self.after_copied + self.copied.len()).checked_sub(left)?;
+        (from + len <= self.copied.len()).then_some(from)
     }
 
     /// Gives up the payload that is being assembled, if any: what is left of it will be skipped.
@@ -252,12 +280,12 @@ impl Default for Decoder {
 }
 
 fn fill_prefix(bytes: &mut [u8; PREFIX_LEN], have: &mut usize, data: &mut Bytes) -> Option<Prefix> {
-    if *have == 0 {
-        if let Some(whole) = data.first_chunk::<PREFIX_LEN>() {
-            let prefix = Prefix::read(*whole);
-            data.advance(PREFIX_LEN);
-            return Some(prefix);
-        }
+    if *have == 0
+        && let Some(whole) = data.first_chunk::<PREFIX_LEN>()
+    {
+        let prefix = Prefix::read(*whole);
+        data.advance(PREFIX_LEN);
+        return Some(prefix);
     }
     for slot in bytes.iter_mut().skip(*have) {
         *slot = *data.first()?;

@@ -195,7 +195,8 @@ fn prefixes_count_against_the_budget_and_the_end_does_not() {
 
 #[test]
 fn a_budget_of_zero_aborts_at_once() {
-    for (time, bytes) in [(secs(0), 100), (secs(30), 0)] {
+    let cases = [(secs(0), 100, CloseReason::DrainTimedOut), (secs(30), 0, CloseReason::DrainTooLarge)];
+    for (time, bytes, expected) in cases {
         let mut client = with_budget(Kind::Unary, time, bytes);
         client.end.send("ping").unwrap();
         client.end.finish().unwrap();
@@ -203,7 +204,7 @@ fn a_budget_of_zero_aborts_at_once() {
         client.end.close();
         client.run();
         let fate = closing(NotReusable::ResponseUnread);
-        assert_closed(client.closed(), CloseReason::DrainTimedOut, Processed::Unknown, fate);
+        assert_closed(client.closed(), expected, Processed::Unknown, fate);
         client.assert_quiescent();
     }
 }

@@ -1,0 +1,48 @@
+//! How often the core allocates. The bounds are what was reached: they are to be lowered, not raised.
+
+use allocation_counter::measure;
+use connect_proto::connection::{Connection, Role};
+use connect_proto_benches::idle;
+use connect_proto_benches::scenario::{ALL, Per};
+
+#[test]
+fn idle_polls_allocate_nothing() {
+    fn check<R: Role>(mut connection: Connection<R>) {
+        let allocated = measure(|| (0..10).for_each(|_| idle::poll(&mut connection)));
+        assert_eq!((allocated.count_total, allocated.count_current), (0, 0));
+    }
+    check(idle::client());
+    check(idle::server());
+    check(idle::waiting_client());
+    check(idle::waiting_server());
+}
+
+/// Allocations per unary call, or per stream of 10,000 messages.
+const BOUNDS: [(&str, u64); 9] = [
+    ("unary_bare_server", 7),
+    ("unary_server", 15),
+    ("unary_client", 15),
+    ("unary_pair", 30),
+    ("send_server", 46),
+    ("receive_client", 124),
+    ("send_client", 44),
+    ("receive_server", 129),
+    ("stream_pair", 170),
+];
+
+#[test]
+fn calls_and_messages_allocate_within_bounds() {
+    const RUNS: u64 = 100;
+    for (scenario, (name, bound)) in ALL.iter().zip(BOUNDS) {
+        assert_eq!(scenario.name, name);
+        let mut run = (scenario.new)();
+        (0..4).for_each(|_| run());
+        let runs = if scenario.per == Per::Call { RUNS } else { 1 };
+        let allocated = measure(|| (0..runs).for_each(|_| run()));
+        let count = allocated.count_total.div_ceil(runs);
+        println!("{name}: {count} allocations, {} B", allocated.bytes_total / runs);
+        assert!(count <= bound, "{name}: {count} allocations, at most {bound} expected");
+        // A run may use up what was made before it.
+        assert!(allocated.count_current <= 0, "{name}: something is kept");
+    }
+}

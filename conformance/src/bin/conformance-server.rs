@@ -1,0 +1,27 @@
+//! The server under test: reads from stdin what to serve, writes to stdout where, and serves until it is killed.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::{env, io};
+
+use conformance::args::Args;
+use conformance::convert::{self, Unsupported};
+use conformance::proto::{ServerCompatRequest, ServerCompatResponse};
+use conformance::{framing, runtime};
+
+fn main() -> Result<(), Unsupported> {
+    let args = Args::parse(env::args().skip(1))?;
+    let runtime = runtime::find(&args.runtime)?;
+    let request: ServerCompatRequest = framing::read(&mut io::stdin())?.ok_or("no request on stdin")?;
+    let config = Arc::new(convert::server_config(&request)?);
+
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let response = ServerCompatResponse {
+        host: address.ip().to_string(),
+        port: address.port().into(),
+        pem_cert: Vec::new(),
+    };
+    framing::write(&mut io::stdout(), &response)?;
+    runtime.serve(listener, config)
+}

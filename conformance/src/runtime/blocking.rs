@@ -1,0 +1,290 @@
+//! Blocking sockets, a thread for each connection: the drive loop is the example of the RPC core itself.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connect_proto::Instant;
+use connect_proto::call::{Event, SendError};
+use connect_proto::client::Call;
+use connect_proto::connection::{CallId, Client, ConnectionConfig, Notice, Server};
+use connect_proto::error::{AbortReason, Code, PeerMisbehaved, RpcError};
+use connect_proto::message::{Encoding, Inbound, Outbound};
+use connect_proto::metadata::Metadata;
+use connect_proto::server::{Refusal, ServerConfig};
+
+use super::Runtime;
+use crate::client::{self, CallPlan, Exchange};
+use crate::convert::{self, Unsupported};
+use crate::proto::ClientCompatResponse;
+use crate::service::{self, Handler};
+use crate::{Codec, CodecError, Method};
+
+#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+#[path = "../../../connect-proto/examples/blocking.rs"]
+mod example;
+
+use example::Driver;
+
+/// The runtime without a runtime.
+pub(super) struct Blocking;
+
+impl Runtime for Blocking {
+    fn call(&self, plan: &CallPlan) -> Result<ClientCompatResponse, Unsupported> {
+        let config = Arc::new(convert::call_config(plan)?);
+        let request = convert::request(plan)?;
+        let mut driver = Driver::connect(resolve(plan)?, &ConnectionConfig::default())?;
+        let now = driver.now();
+        let id = driver.connection.open(now, Call::new(now, &config, request)?)?;
+        let encoding = driver.connection.call(id).ok_or("the call was just opened")?.encoding();
+        let exchange = Exchange::new(plan);
+        Ok(ClientCall { driver, id, encoding, exchange, verdict: None }.run())
+    }
+
+    fn serve(&self, listener: TcpListener, config: Arc<ServerConfig>) -> Result<(), Unsupported> {
+        example::serve(listener, ConnectionConfig::default(), move |driver, id| answer(driver, id, &config));
+        Ok(())
+    }
+}
+
+fn resolve(plan: &CallPlan) -> Result<SocketAddr, Unsupported> {
+    let mut addresses = (plan.host.as_str(), plan.port).to_socket_addrs()?;
+    Ok(addresses.next().ok_or("the host has no address")?)
+}
+
+/// One call of the client, and what is known of it.
+struct ClientCall {
+    driver: Driver<Client>,
+    id: CallId,
+    encoding: Encoding,
+    exchange: Exchange,
+    verdict: Option<Result<Metadata, RpcError>>,
+}
+
+impl ClientCall {
+    fn run(mut self) -> ClientCompatResponse {
+        loop {
+            match self.exchange.next_action() {
+                client::Action::Wait(delay) => {
+                    let until = self.driver.now().saturating_add(delay);
+                    while self.turn(Some(until)) {}
+                }
+                client::Action::Send(message) => self.send(Outbound::encode(&self.encoding, message)),
+                client::Action::CloseSend => self.close_send(),
+                client::Action::Cancel => {
+                    let now = self.driver.now();
+                    if let Some(mut call) = self.driver.connection.call(self.id) {
+                        call.abort(now, AbortReason::Requested);
+                    }
+                }
+                client::Action::Receive => {
+                    self.turn(None);
+                }
+                client::Action::Done => return self.exchange.into_response(),
+            }
+        }
+    }
+
+    fn send(&mut self, mut message: Outbound) {
+        loop {
+            let now = self.driver.now();
+            let Some(mut call) = self.driver.connection.call(self.id) else {
+                return self.exchange.send_refused();
+            };
+            match call.send(now, message) {
+                Ok(()) => break,
+                Err(SendError::Full(back)) => message = back,
+                Err(_) => return self.exchange.send_refused(),
+            }
+            self.turn(None);
+        }
+        self.flush();
+    }
+
+    fn close_send(&mut self) {
+        let now = self.driver.now();
+        if let Some(mut call) = self.driver.connection.call(self.id) {
+            call.finish(now).expect("the exchange sends what the method takes and closes once");
+        }
+        self.flush();
+    }
+
+    /// Hands the socket what was sent, before the next step.
+    fn flush(&mut self) {
+        self.turn(Some(self.driver.now()));
+    }
+
+    /// Drives the call until it yields something, which is passed on; false if that was not so before `until`.
+    fn turn(&mut self, until: Option<Instant>) -> bool {
+        let Some(notice) = self.driver.turn(until) else { return false };
+        match notice {
+            Notice::Readable(_) => self.take_event(),
+            Notice::Closed(_, closed) => {
+                let (trailers, error) = match self.verdict.take() {
+                    Some(Ok(trailers)) => (convert::from_metadata(&trailers), None),
+                    Some(Err(error)) => {
+                        (convert::from_metadata(error.metadata()), Some(convert::from_error(&error)))
+                    }
+                    None => (Vec::new(), Some(convert::from_close(closed.reason))),
+                };
+                self.exchange.ended(trailers, error);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Takes one event only: the exchange may want to do something before the next.
+    fn take_event(&mut self) {
+        let now = self.driver.now();
+        let Some(mut call) = self.driver.connection.call(self.id) else { return };
+        match call.poll_event(now) {
+            Some(Event::Headers(headers)) => self.exchange.headers(convert::from_metadata(&headers)),
+            Some(Event::Message(message)) => {
+                if let Err(fault) = decode(message, |message| self.exchange.message(message)) {
+                    call.reject(now, fault);
+                }
+            }
+            Some(Event::Finished(verdict)) => self.verdict = Some(verdict),
+            _ => {}
+        }
+    }
+}
+
+/// Answers a request, and drives its call to the end.
+fn answer(driver: &mut Driver<Server>, id: CallId, config: &Arc<ServerConfig>) {
+    let now = driver.now();
+    let Some(incoming) = driver.connection.incoming(id) else { return };
+    let refusal = match Method::from_procedure(incoming.procedure()) {
+        Some(method) if method.is_implemented() => {
+            // A codec that is none is refused by the call itself.
+            let codec = incoming.codec().and_then(Codec::from_name).unwrap_or(Codec::Proto);
+            let handler = Handler::new(method, codec, convert::request_head(incoming));
+            driver.connection.start(now, id, config, &convert::method_spec(method));
+            return ServerCall { driver, id, handler, phase: Phase::Open }.run();
+        }
+        Some(_) => Refusal::Error(RpcError::new(Code::Unimplemented, "not implemented")),
+        None => Refusal::NotFound,
+    };
+    driver.connection.refuse(now, id, config, refusal);
+}
+
+/// One call of the server and its handler.
+struct ServerCall<'a> {
+    driver: &'a mut Driver<Server>,
+    id: CallId,
+    handler: Handler,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// By the handler or by the call itself: what is left is to be driven to its end.
+    Answered,
+    Closed,
+}
+
+impl ServerCall<'_> {
+    fn run(mut self) {
+        while self.phase != Phase::Closed {
+            let step = match self.phase {
+                Phase::Open => self.step(),
+                _ => self.turn(None).map(drop),
+            };
+            if let Err(error) = step {
+                let error = RpcError::new(Code::Internal, error.to_string());
+                self.finish(Metadata::new(), Err(error)).expect("nothing was answered yet");
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), Unsupported> {
+        let now = self.driver.now();
+        match self.handler.next_action() {
+            service::Action::Receive => {
+                self.turn(None)?;
+            }
+            service::Action::SendHeaders(headers) => {
+                let headers = convert::to_metadata(&headers)?;
+                if let Some(mut call) = self.driver.connection.call(self.id) {
+                    call.send_headers(now, headers)?;
+                }
+            }
+            service::Action::Wait(delay) => {
+                let until = now.saturating_add(delay);
+                while self.phase == Phase::Open && self.turn(Some(until))? {}
+            }
+            service::Action::Send(message) => self.send(message)?,
+            service::Action::Finish { trailers, error } => {
+                let verdict = error.map_or(Ok(()), |error| Err(convert::to_error(error)));
+                self.finish(convert::to_metadata(&trailers)?, verdict)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, message: Bytes) -> Result<(), Unsupported> {
+        let Some(call) = self.driver.connection.call(self.id) else { return Ok(()) };
+        let mut message = Outbound::encode(&call.encoding(), message);
+        loop {
+            let now = self.driver.now();
+            let Some(mut call) = self.driver.connection.call(self.id) else { return Ok(()) };
+            match call.send(now, message) {
+                Err(SendError::Full(back)) => message = back,
+                Err(SendError::Closed(_)) => {
+                    self.phase = Phase::Answered;
+                    return Ok(());
+                }
+                sent => return Ok(sent?),
+            }
+            self.turn(None)?;
+        }
+    }
+
+    fn finish(&mut self, trailers: Metadata, verdict: Result<(), RpcError>) -> Result<(), Unsupported> {
+        let now = self.driver.now();
+        if let Some(mut call) = self.driver.connection.call(self.id) {
+            call.finish(now, trailers, verdict)?;
+        }
+        self.phase = Phase::Answered;
+        Ok(())
+    }
+
+    /// Drives the call until it yields something, which is passed on; false if that was not so before `until`.
+    fn turn(&mut self, until: Option<Instant>) -> Result<bool, Unsupported> {
+        match self.driver.turn(until) {
+            Some(Notice::Readable(_)) => self.take_event()?,
+            Some(Notice::Closed(..)) => self.phase = Phase::Closed,
+            Some(_) => {}
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Takes one event only: the handler may want to do something before the next.
+    fn take_event(&mut self) -> Result<(), Unsupported> {
+        let now = self.driver.now();
+        let Some(mut call) = self.driver.connection.call(self.id) else { return Ok(()) };
+        match call.poll_event(now) {
+            Some(Event::Message(message)) => {
+                if let Err(fault) = decode(message, |message| self.handler.request(message)) {
+                    call.reject(now, fault);
+                }
+            }
+            Some(Event::PeerHalfClosed) => self.handler.requests_ended()?,
+            Some(Event::Finished(_)) => self.phase = Phase::Answered,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Takes a message apart by `take`. What is wrong with it is for the call to say.
+fn decode(
+    message: Inbound,
+    take: impl FnOnce(&[u8]) -> Result<(), CodecError>,
+) -> Result<(), PeerMisbehaved> {
+    let message = message.decode()?;
+    take(&message).map_err(|_| PeerMisbehaved::MalformedMessage)
+}

@@ -1,0 +1,5 @@
+//! What both roles share. How each role behaves is tested beside it.
+
+mod halves;
+mod matrices;
+mod properties;

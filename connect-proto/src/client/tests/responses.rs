@@ -1,0 +1,593 @@
+//! What a response's head and body lead to.
+
+use crate::call::{Duplex, Kind, Phase};
+use crate::error::{CloseReason, Code, PeerMisbehaved};
+use crate::testing::fixture::{
+    Asked, ClientRig, ClientSetup, Told, compressed, end_stream, end_stream_error, envelope, prefix,
+};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn unary() -> ClientRig {
+    ClientSetup::new(Kind::Unary).requested()
+}
+
+fn bidi() -> ClientRig {
+    ClientSetup::new(Kind::Bidi(Duplex::Full)).requested()
+}
+
+/// The error that a call ended with.
+#[track_caller]
+fn error(rig: &mut ClientRig) -> Code {
+    rig.asked();
+    rig.skip();
+    rig.verdict().as_ref().unwrap_err().code()
+}
+
+#[track_caller]
+fn fault(rig: &mut ClientRig) -> PeerMisbehaved {
+    rig.asked();
+    rig.skip();
+    match rig.closed().reason {
+        CloseReason::PeerMisbehaved(fault) => fault,
+        other => panic!("{other:?}"),
+    }
+}
+
+// Heads
+
+#[test]
+fn a_status_stands_for_a_code_where_there_is_no_usable_body() {
+    for (status, code) in [
+        (400, Code::Internal),
+        (401, Code::Unauthenticated),
+        (403, Code::PermissionDenied),
+        (404, Code::Unimplemented),
+        (429, Code::Unavailable),
+        (502, Code::Unavailable),
+        (503, Code::Unavailable),
+        (504, Code::Unavailable),
+        (304, Code::Unknown),
+        (201, Code::Unknown),
+        (418, Code::Unknown),
+        (500, Code::Unknown),
+        (800, Code::Unknown),
+    ] {
+        for (mut rig, media) in [(unary(), "text/html"), (bidi(), "application/connect+proto")] {
+            rig.head(status, &[("content-type", media)]);
+            rig.data("<html>");
+            rig.end();
+            assert_eq!(error(&mut rig), code, "{status}");
+            assert_eq!(rig.closed().reason, CloseReason::Complete);
+        }
+    }
+}
+
+#[test]
+fn a_body_in_the_codec_of_a_failed_call_is_ignored() {
+    let mut rig = unary();
+    rig.head(403, &[("content-type", "application/proto")]);
+    rig.data("\x01\x02");
+    rig.end();
+    assert_eq!(error(&mut rig), Code::PermissionDenied);
+}
+
+#[test]
+fn a_content_type_of_another_family_is_unknown() {
+    for (mut rig, media) in [(unary(), "text/html"), (bidi(), "application/proto")] {
+        rig.head(200, &[("content-type", media)]);
+        assert_eq!(error(&mut rig), Code::Unknown);
+    }
+    let mut rig = unary();
+    rig.head(200, &[]);
+    assert_eq!(error(&mut rig), Code::Unknown);
+}
+
+#[test]
+fn a_content_type_of_another_codec_is_internal() {
+    for (mut rig, media) in [(unary(), "application/json"), (bidi(), "application/connect+json")] {
+        rig.head(200, &[("content-type", media)]);
+        assert_eq!(error(&mut rig), Code::Internal);
+    }
+}
+
+#[test]
+fn an_unknown_encoding_is_internal() {
+    for (mut rig, name) in [(unary(), "content-encoding"), (bidi(), "connect-content-encoding")] {
+        rig.ok_head_with(&[(name, "br")]);
+        assert_eq!(fault(&mut rig), PeerMisbehaved::UnknownResponseEncoding);
+        assert_eq!(error(&mut rig), Code::Internal);
+    }
+}
+
+#[test]
+fn an_encoding_of_identity_is_none() {
+    let mut rig = unary();
+    rig.ok_head_with(&[("content-encoding", "identity")]);
+    rig.data("answer");
+    rig.end();
+    assert_eq!(rig.tell_all()[1..3], [Told::Message(b"answer".to_vec()), Told::Success]);
+}
+
+#[test]
+fn a_second_head_is_a_fault() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.ok_head();
+    assert_eq!(fault(&mut rig), PeerMisbehaved::MalformedHead);
+}
+
+#[test]
+fn a_body_without_a_head_is_a_fault() {
+    let mut rig = bidi();
+    rig.data("x");
+    assert_eq!(fault(&mut rig), PeerMisbehaved::MalformedHead);
+    let mut rig = bidi();
+    rig.end();
+    assert_eq!(fault(&mut rig), PeerMisbehaved::MalformedHead);
+}
+
+// Unary bodies
+
+#[test]
+fn unary_trailers_come_as_prefixed_headers() {
+    let mut rig = unary();
+    rig.ok_head_with(&[("x-a", "1"), ("trailer-x-b", "2"), ("trailer-x-b", "3")]);
+    rig.end();
+    rig.skip();
+    let crate::call::Event::Headers(headers) = &rig.told[0] else { panic!() };
+    assert_eq!((headers.get("x-a").unwrap(), headers.get("trailer-x-b")), (&"1".parse().unwrap(), None));
+    let trailers: Vec<_> = rig.verdict().as_ref().unwrap().get_all("x-b").iter().collect();
+    assert_eq!(trailers, ["2", "3"]);
+}
+
+#[test]
+fn unary_trailers_come_with_errors_too() {
+    for head in [[JSON, ("trailer-x", "1")], [("content-type", "text/html"), ("trailer-x", "1")]] {
+        let mut rig = unary();
+        rig.head(404, &head);
+        rig.data(r#"{"code":"not_found"}"#);
+        rig.end();
+        rig.skip();
+        assert_eq!(rig.verdict().as_ref().unwrap_err().metadata()["x"], "1");
+    }
+}
+
+#[test]
+fn a_unary_error_is_json() {
+    let mut rig = unary();
+    rig.head(404, &[JSON]);
+    rig.data(r#"{"code":"aborted","message":"try again"}"#);
+    rig.end();
+    assert_eq!(error(&mut rig), Code::Aborted);
+    assert_eq!(rig.verdict().as_ref().unwrap_err().message(), "try again");
+    rig.assert_quiescent();
+}
+
+#[test]
+fn a_unary_error_without_a_known_code_takes_it_from_the_status() {
+    for body in [r#"{"message":"m"}"#, r#"{"code":null,"message":"m"}"#, r#"{"code":"x","message":"m"}"#] {
+        let mut rig = unary();
+        rig.head(503, &[JSON]);
+        rig.data(body);
+        rig.end();
+        assert_eq!(error(&mut rig), Code::Unavailable);
+        assert_eq!(rig.verdict().as_ref().unwrap_err().message(), "m");
+    }
+    for body in ["null", "", "[]", "<html>"] {
+        let mut rig = unary();
+        rig.head(503, &[JSON]);
+        rig.data(body);
+        rig.end();
+        assert_eq!(error(&mut rig), Code::Unavailable);
+    }
+}
+
+#[test]
+fn a_compressed_unary_error_is_decompressed() {
+    let mut rig = unary();
+    rig.head(422, &[JSON, ("content-encoding", "rle")]);
+    rig.data(compressed(r#"{"code":"aborted"}"#));
+    rig.end();
+    assert_eq!(error(&mut rig), Code::Aborted);
+}
+
+#[test]
+fn an_error_that_cannot_be_decompressed_leaves_the_status() {
+    for (encoding, body) in [("br", &b"?"[..]), ("rle", b"odd"), ("rle", &[255, b' ', 255, b' '])] {
+        let mut rig = unary();
+        rig.head(503, &[JSON, ("content-encoding", encoding)]);
+        rig.data(body);
+        rig.end();
+        assert_eq!(error(&mut rig), Code::Unavailable);
+    }
+}
+
+#[test]
+fn an_error_body_over_its_limit_leaves_the_status_at_once() {
+    let body = format!(r#"{{"code":"aborted","message":"{}"}}"#, "x".repeat(69));
+    assert_eq!(body.len(), 100);
+    let mut rig = unary();
+    rig.head(503, &[JSON]);
+    rig.data(&body);
+    rig.end();
+    assert_eq!(error(&mut rig), Code::Aborted);
+
+    let mut rig = unary();
+    rig.head(503, &[JSON]);
+    rig.data(body + " ");
+    assert_eq!(rig.phase(), Phase::Ending);
+    assert_eq!(rig.tell_all(), [Told::Headers, Told::Failure(Code::Unavailable)]);
+    rig.end();
+    assert_eq!(rig.tell_all(), [Told::Closed(CloseReason::Complete)]);
+    assert_eq!(rig.closed().drained, 1);
+}
+
+#[test]
+fn an_error_body_without_end_is_not_read_for_ever() {
+    let mut rig = unary();
+    rig.head(503, &[JSON]);
+    for _ in 0..20 {
+        rig.data([b' '; 99]);
+    }
+    rig.asked();
+    rig.skip();
+    assert_eq!(rig.closed().reason, CloseReason::DrainTooLarge);
+    assert_eq!(rig.closed().drained, 100);
+}
+
+#[test]
+fn a_compressed_unary_message_is_decompressed_by_the_application() {
+    let mut rig = unary();
+    rig.ok_head_with(&[("content-encoding", "rle")]);
+    rig.data(compressed("answer"));
+    rig.end();
+    assert_eq!(rig.tell_all()[1..3], [Told::Message(b"answer".to_vec()), Told::Success]);
+}
+
+#[test]
+fn an_empty_body_is_an_empty_message_whatever_its_encoding() {
+    let mut rig = unary();
+    rig.ok_head_with(&[("content-encoding", "rle")]);
+    rig.end();
+    assert_eq!(rig.tell_all()[1..3], [Told::Message(Vec::new()), Told::Success]);
+}
+
+#[test]
+fn the_limit_of_a_unary_body_is_exact() {
+    for cut in [1, 50, 100] {
+        let mut rig = unary();
+        rig.ok_head();
+        [0; 100].chunks(cut).for_each(|part| rig.data(part));
+        assert_eq!(rig.phase(), Phase::Active);
+        rig.data("x");
+        // The same whatever the cutting.
+        assert_eq!(fault(&mut rig), PeerMisbehaved::MessageTooLarge { len: 101, limit: 100 });
+        assert_eq!(error(&mut rig), Code::ResourceExhausted);
+    }
+}
+
+#[test]
+fn a_content_length_over_the_limit_is_refused_at_the_head() {
+    for (announced, phase) in [("100", Phase::Active), ("101", Phase::Closed)] {
+        let mut rig = unary();
+        rig.ok_head_with(&[("content-length", announced)]);
+        assert_eq!(rig.phase(), phase, "{announced}");
+    }
+}
+
+#[test]
+fn a_limit_of_zero_is_zero_and_none_is_none() {
+    let mut setup = ClientSetup::new(Kind::Bidi(Duplex::Full));
+    setup.config.limits.message = Some(0);
+    let mut rig = setup.responding();
+    rig.message("");
+    rig.data(prefix(0, 1));
+    assert_eq!(fault(&mut rig), PeerMisbehaved::MessageTooLarge { len: 1, limit: 0 });
+
+    let mut setup = ClientSetup::new(Kind::Bidi(Duplex::Full));
+    setup.config.limits.message = None;
+    let mut rig = setup.responding();
+    rig.data(prefix(0, u32::MAX));
+    assert_eq!(rig.phase(), Phase::Active);
+}
+
+// Streams
+
+#[test]
+fn a_message_over_the_limit_is_refused_at_its_prefix() {
+    for flags in [0, 1] {
+        let mut rig = bidi();
+        rig.ok_head_with(&[("connect-content-encoding", "rle")]);
+        rig.data(prefix(flags, 100));
+        assert_eq!(rig.phase(), Phase::Active);
+
+        let mut rig = bidi();
+        rig.ok_head_with(&[("connect-content-encoding", "rle")]);
+        rig.data(prefix(flags, 101));
+        assert_eq!(fault(&mut rig), PeerMisbehaved::MessageTooLarge { len: 101, limit: 100 });
+        assert_eq!(error(&mut rig), Code::ResourceExhausted);
+    }
+}
+
+#[test]
+fn tonic_2484_a_message_that_grows_beyond_the_limit_is_found_when_decoded() {
+    let mut rig = bidi();
+    rig.ok_head_with(&[("connect-content-encoding", "rle")]);
+    rig.data(envelope(1, [100, b'x']));
+    rig.data(envelope(1, [101, b'x']));
+    let too_large = PeerMisbehaved::DecompressedTooLarge { limit: 100 };
+    assert_eq!(rig.tell_all(), [Told::Headers, Told::Message(vec![b'x'; 100]), Told::BadMessage(too_large)]);
+    rig.reject(too_large);
+    assert_eq!(rig.asked(), [Asked::Reset]);
+    assert_eq!(
+        rig.tell_all(),
+        [Told::Failure(Code::ResourceExhausted), Told::Closed(CloseReason::PeerMisbehaved(too_large))]
+    );
+}
+
+#[test]
+fn a_rejected_message_overrules_a_verdict_that_nobody_heard() {
+    let mut rig = unary();
+    rig.ok_head_with(&[("content-encoding", "rle")]);
+    rig.data([1, b'x', 1]);
+    rig.end();
+    assert_eq!(rig.tell(), Some(Told::Headers));
+    assert_eq!(rig.tell(), Some(Told::BadMessage(PeerMisbehaved::CorruptCompression)));
+    rig.reject(PeerMisbehaved::CorruptCompression);
+    assert_eq!(rig.tell_all(), [Told::Failure(Code::Internal), Told::Closed(CloseReason::Complete)]);
+    rig.assert_quiescent();
+}
+
+#[test]
+fn a_verdict_that_was_heard_stands() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.data(end_stream());
+    assert_eq!(rig.tell_all(), [Told::Headers, Told::Success]);
+    rig.reject(PeerMisbehaved::MalformedMessage);
+    rig.asked();
+    let reason = CloseReason::PeerMisbehaved(PeerMisbehaved::MalformedMessage);
+    assert_eq!(rig.tell_all(), [Told::Closed(reason)]);
+}
+
+#[test]
+fn a_fault_of_http_does_not_overrule_a_parsed_end() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.data(end_stream());
+    rig.reject(PeerMisbehaved::MalformedChunk);
+    rig.asked();
+    let reason = CloseReason::PeerMisbehaved(PeerMisbehaved::MalformedChunk);
+    assert_eq!(rig.tell_all(), [Told::Headers, Told::Success, Told::Closed(reason)]);
+}
+
+#[test]
+fn a_compressed_message_under_identity_is_internal() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.data(prefix(1, 3));
+    assert_eq!(fault(&mut rig), PeerMisbehaved::UnexpectedCompression);
+    assert_eq!(error(&mut rig), Code::Internal);
+}
+
+#[test]
+fn unknown_flags_are_internal() {
+    for flags in [4, 8, 0x80, 0xff] {
+        let mut rig = bidi();
+        rig.ok_head_with(&[("connect-content-encoding", "rle")]);
+        rig.data(prefix(flags, 0));
+        assert_eq!(fault(&mut rig), PeerMisbehaved::InvalidEnvelopeFlags(flags));
+        assert_eq!(error(&mut rig), Code::Internal);
+    }
+}
+
+#[test]
+fn a_stream_fails_as_its_end_says() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.message("a");
+    rig.data(envelope(2, r#"{"error":{"code":"data_loss","message":"gone"},"metadata":{"X":["1","2"]}}"#));
+    rig.end();
+    assert_eq!(
+        rig.tell_all(),
+        [
+            Told::Headers,
+            Told::Message(b"a".to_vec()),
+            Told::Failure(Code::DataLoss),
+            Told::Closed(CloseReason::Complete)
+        ]
+    );
+    let error = rig.verdict().as_ref().unwrap_err();
+    assert_eq!(error.message(), "gone");
+    assert_eq!(error.metadata().get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[test]
+fn an_end_without_a_known_code_is_unknown_and_a_null_error_is_none() {
+    for json in [r#"{"error":{}}"#, r#"{"error":{"code":null}}"#, r#"{"error":{"code":"x"}}"#] {
+        let mut rig = bidi();
+        rig.ok_head();
+        rig.data(envelope(2, json));
+        assert_eq!(rig.tell_all(), [Told::Headers, Told::Failure(Code::Unknown)], "{json}");
+    }
+    for json in [r#"{"error":null}"#, r#"{"unknown":1}"#, "{}"] {
+        let mut rig = bidi();
+        rig.ok_head();
+        rig.data(envelope(2, json));
+        assert_eq!(rig.tell_all(), [Told::Headers, Told::Success], "{json}");
+    }
+}
+
+#[test]
+fn a_compressed_end_is_decompressed() {
+    let mut rig = bidi();
+    rig.ok_head_with(&[("connect-content-encoding", "rle")]);
+    rig.data(envelope(3, compressed(r#"{"error":{"code":"aborted"}}"#)));
+    assert_eq!(rig.tell_all(), [Told::Headers, Told::Failure(Code::Aborted)]);
+}
+
+#[test]
+fn the_limit_of_an_end_of_stream_is_exact() {
+    for (len, ok) in [(100, true), (101, false)] {
+        let mut rig = bidi();
+        rig.ok_head();
+        let json = format!("{{{}}}", " ".repeat(len - 2));
+        rig.data(envelope(2, json));
+        rig.asked();
+        assert_eq!(rig.tell_all().contains(&Told::Success), ok, "{len}");
+    }
+    // Refused at the prefix, and when it grows.
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.data(prefix(2, 101));
+    assert_eq!(fault(&mut rig), PeerMisbehaved::EndStreamTooLarge { limit: 100 });
+    let mut rig = bidi();
+    rig.ok_head_with(&[("connect-content-encoding", "rle")]);
+    rig.data(envelope(3, [101, b' ']));
+    assert_eq!(fault(&mut rig), PeerMisbehaved::DecompressedTooLarge { limit: 100 });
+}
+
+// Streams that are cut off
+
+#[test]
+fn rs_140_missing_end_stream() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.message("a");
+    rig.end();
+    let reason = CloseReason::PeerMisbehaved(PeerMisbehaved::MissingEndStream);
+    assert_eq!(
+        rig.tell_all(),
+        [Told::Headers, Told::Message(b"a".to_vec()), Told::Failure(Code::Internal), Told::Closed(reason)]
+    );
+    // It stays so.
+    rig.data(end_stream());
+    rig.end();
+    rig.assert_quiescent();
+}
+
+#[test]
+fn rs_163_a_cut_off_envelope() {
+    for part in [&b"\0"[..], &prefix(0, 3), b"\0\0\0\0\x03ab", &end_stream()[..6]] {
+        let mut rig = bidi();
+        rig.ok_head();
+        rig.message("a");
+        rig.data(part);
+        rig.end();
+        assert_eq!(fault(&mut rig), PeerMisbehaved::TruncatedEnvelope);
+        assert_eq!(error(&mut rig), Code::Internal);
+    }
+}
+
+#[test]
+fn rs_146_malformed_end_stream() {
+    for json in ["", "null", "[]", "{", r#"{"error":1}"#] {
+        let mut rig = bidi();
+        rig.ok_head();
+        rig.data(envelope(2, json));
+        rig.end();
+        assert_eq!(fault(&mut rig), PeerMisbehaved::MalformedEndStream, "{json}");
+        assert_eq!(error(&mut rig), Code::Internal);
+    }
+}
+
+#[test]
+fn rs_192_a_lost_connection_is_no_end() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.message("a");
+    rig.lost(crate::error::LostKind::Eof, crate::call::Processed::Unknown);
+    assert_eq!(rig.tell_all()[1..3], [Told::Message(b"a".to_vec()), Told::Failure(Code::Unavailable)]);
+}
+
+#[test]
+fn half_a_unary_body_never_looks_complete() {
+    let mut rig = unary();
+    rig.ok_head();
+    rig.data("half");
+    rig.lost(crate::error::LostKind::Eof, crate::call::Processed::Unknown);
+    assert_eq!(rig.tell_all()[..2], [Told::Headers, Told::Failure(Code::Unavailable)]);
+}
+
+// One response message
+
+#[test]
+fn a_client_stream_without_a_response_is_unimplemented() {
+    let mut rig = ClientSetup::new(Kind::ClientStream).requested();
+    rig.ok_head();
+    rig.data(end_stream());
+    rig.end();
+    assert_eq!(
+        rig.tell_all(),
+        [Told::Headers, Told::Failure(Code::Unimplemented), Told::Closed(CloseReason::Complete)]
+    );
+}
+
+#[test]
+fn a_client_stream_with_several_responses_is_unimplemented() {
+    let mut rig = ClientSetup::new(Kind::ClientStream).requested();
+    rig.ok_head();
+    rig.message("a");
+    rig.data(prefix(0, 1));
+    assert_eq!(fault(&mut rig), PeerMisbehaved::SeveralMessages);
+    assert_eq!(error(&mut rig), Code::Unimplemented);
+    assert!(!rig.told.iter().any(|event| matches!(event, crate::call::Event::Message(_))));
+}
+
+#[test]
+fn the_one_response_is_held_until_the_stream_has_ended_well() {
+    let mut rig = ClientSetup::new(Kind::ClientStream).requested();
+    rig.ok_head();
+    rig.message("a");
+    assert_eq!(rig.tell_all(), [Told::Headers]);
+    rig.data(end_stream());
+    assert_eq!(rig.tell_all(), [Told::Message(b"a".to_vec()), Told::Success]);
+
+    let mut rig = ClientSetup::new(Kind::ClientStream).requested();
+    rig.ok_head();
+    rig.message("a");
+    rig.data(end_stream_error(Code::Aborted));
+    assert_eq!(rig.tell_all(), [Told::Headers, Told::Failure(Code::Aborted)]);
+}
+
+// Flow control
+
+#[test]
+fn credit_waits_for_a_message_to_be_taken() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.skip();
+    rig.message([0; 20]);
+    assert_eq!(rig.call.take_credit(), 0);
+    rig.data(prefix(0, 10)); // held too, now that a message waits
+    assert_eq!(rig.call.take_credit(), 0);
+    rig.tell();
+    assert_eq!(rig.call.take_credit(), 30);
+    rig.data([0; 4]); // of a message larger than the window
+    assert_eq!(rig.call.take_credit(), 4);
+}
+
+#[test]
+fn framing_and_ends_are_credited_at_once() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.data(end_stream());
+    assert_eq!(rig.call.take_credit(), 7);
+
+    let mut rig = unary();
+    rig.ok_head();
+    rig.data("half");
+    assert_eq!(rig.call.take_credit(), 4);
+}
+
+#[test]
+fn what_a_fault_leaves_behind_is_credited() {
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.skip();
+    rig.data([envelope(0, "waits"), envelope(4, "bad"), vec![0; 50]].concat());
+    assert_eq!(rig.call.take_credit(), 58);
+    rig.skip();
+    assert_eq!(rig.call.take_credit(), 10);
+}

@@ -1,0 +1,98 @@
+//! Every transition of both machines, compared with docs/snapshots.
+
+use std::fmt::{Debug, Write};
+use std::path::Path;
+
+use super::super::link::After;
+use super::super::{client, server};
+
+fn matrix<S: Debug + Copy + PartialEq, I: Debug + Copy>(
+    title: &str,
+    states: &[S],
+    inputs: &[I],
+    step: impl Fn(S, I) -> S,
+) -> String {
+    let mut text = format!("{title}\nFor each state: what each input leads to; `-` is no change.\n");
+    for state in states {
+        writeln!(text, "\n{state:?}").unwrap();
+        for input in inputs {
+            let next = step(*state, *input);
+            let next = if next == *state { "-".into() } else { format!("{next:?}") };
+            writeln!(text, "  {:<22} {next}", format!("{input:?}")).unwrap();
+        }
+    }
+    text
+}
+
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/snapshots").join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        known == text,
+        "a transition changed: run this test with UPDATE_SNAPSHOTS=1 and look at the diff of docs/snapshots/{name}"
+    );
+}
+
+const AFTERS: [After; 3] = [After::Reuse, After::Linger, After::Close];
+
+#[test]
+fn the_servers_transitions_are_the_recorded_ones() {
+    use server::{Input, Recv, Send, State};
+    let mut states = vec![State::Idle, State::Head];
+    for recv in [Recv::Body, Recv::Ended, Recv::Discard] {
+        for send in [Send::Head, Send::Body, Send::Ending, Send::Sent] {
+            // Complete on both sides, or unread behind a complete response, is not a state of its own.
+            if send != Send::Sent || recv == Recv::Body {
+                states.push(State::Exchange(recv, send));
+            }
+        }
+    }
+    states.extend([State::Refusing, State::Lingering, State::Closed]);
+    let mut inputs =
+        vec![Input::Byte, Input::Head { body: true }, Input::Head { body: false }, Input::Refuse];
+    inputs.extend(AFTERS.map(Input::BodyEnd));
+    inputs.extend([
+        Input::Discard,
+        Input::SendHead { end: false },
+        Input::SendHead { end: true },
+        Input::SendEnd,
+    ]);
+    inputs.extend(AFTERS.map(Input::Flushed));
+    inputs.extend([Input::Eof, Input::Quit, Input::LingerOver, Input::Lost]);
+    for state in &states {
+        for input in &inputs {
+            assert!(states.contains(&state.step(*input)), "{state:?} on {input:?} leaves the table");
+        }
+    }
+    check("http1_server.txt", &matrix("HTTP/1.1, server", &states, &inputs, State::step));
+}
+
+#[test]
+fn the_clients_transitions_are_the_recorded_ones() {
+    use client::{Input, Recv, Send, State};
+    let mut states = vec![State::Idle];
+    for send in [Send::Body, Send::Ending, Send::Sent, Send::Dead] {
+        for recv in [Recv::Head, Recv::Body, Recv::Ended] {
+            // With the response complete, a request that is sent or cannot be sent leaves nothing to do.
+            if recv != Recv::Ended || matches!(send, Send::Body | Send::Ending) {
+                states.push(State::Exchange(send, recv));
+            }
+        }
+    }
+    states.push(State::Closed);
+    let mut inputs = vec![Input::SendHead { end: false }, Input::SendHead { end: true }, Input::SendEnd];
+    inputs.extend(AFTERS.map(Input::Flushed));
+    inputs.push(Input::Head);
+    inputs.extend(AFTERS.map(Input::BodyEnd));
+    inputs.extend([Input::Recall, Input::WriteFailed, Input::Quit, Input::Lost]);
+    for state in &states {
+        for input in &inputs {
+            assert!(states.contains(&state.step(*input)), "{state:?} on {input:?} leaves the table");
+        }
+    }
+    check("http1_client.txt", &matrix("HTTP/1.1, client", &states, &inputs, State::step));
+}
