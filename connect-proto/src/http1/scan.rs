@@ -149,6 +149,27 @@ mod tests {
     }
 
     #[test]
+    fn a_line_ends_with_crlf_and_nothing_else() {
+        let bounds = HeadBounds { head: 100, headers: 10, first_line: 100 };
+        let find = |head: &str| HeadScan::default().find(head.as_bytes(), bounds);
+        assert_eq!(find("a\r\nb\r\n\r\n"), Ok(Some(FoundHead { len: 8, fields: 1 })));
+        assert_eq!(find("a\r\n\r\n"), Ok(Some(FoundHead { len: 5, fields: 0 })));
+        for head in [
+            "a\nb\r\n\r\n",
+            "a\r\nb\n\r\n",
+            "a\r\nb\r\n\n",
+            "a\r\nb\rc\r\n\r\n",
+            "a\r\nb\r\r\n\r\n",
+            "a\r\nb\nc\r\r\n\r\n",
+            "\r\n",
+            "\r\n\r\n",
+            "\n",
+        ] {
+            assert_eq!(find(head), Err(PeerMisbehaved::MalformedHead), "{head:?}");
+        }
+    }
+
+    #[test]
     fn crs_are_counted_in_any_number() {
         for len in [0, 1, 254, 255, 256, 600] {
             assert_eq!(count_crs(&vec![b'\r'; len]), len);

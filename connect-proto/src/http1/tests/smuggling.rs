@@ -130,6 +130,7 @@ fn chunks_that_break_the_grammar() {
         ("bare LF in an extension", "5;a\nhello\r\n"),
         ("bare CR in an extension", "5;a\rb\r\nhello"),
         ("NUL in an extension", "5;a\0b\r\nhello"),
+        ("DEL in an extension", "5;a\x7fb\r\nhello"),
         ("separated by a comma", "5,a\r\nhello"),
     ] {
         assert_eq!(chunked(body), ["misbehaved: malformed chunk"], "{rule}");
