@@ -65,7 +65,7 @@ impl Machine {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Idle && self.link.unusable.is_none()
+        self.state == State::Idle && self.link.unusable.is_none() && self.link.events.is_empty()
     }
 
     pub(super) fn is_receiving(&self) -> bool {

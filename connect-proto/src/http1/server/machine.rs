@@ -64,6 +64,13 @@ impl Machine {
         }
     }
 
+    pub(super) fn room(&self) -> usize {
+        match self.state {
+            State::Idle | State::Head | State::Exchange(..) => self.link.room(),
+            State::Refusing | State::Lingering | State::Closed => 0,
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.state == State::Idle
     }
