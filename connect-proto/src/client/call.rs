@@ -295,8 +295,8 @@ impl Call {
     /// Ends the call with a fault of the server: one that [`Inbound::decode`](crate::message::Inbound::decode) or the
     /// codec found in a message, or one of its HTTP.
     ///
-    /// A verdict that was already told stands. One that still waits to be told gives way to a fault of a message, but
-    /// not to one of HTTP, which came after it.
+    /// A verdict that was already told stands. A success that still waits to be told gives way to a fault of a
+    /// message, but not to one of HTTP, which came after it.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
         let of_message = matches!(
@@ -305,7 +305,7 @@ impl Call {
                 | PeerMisbehaved::CorruptCompression
                 | PeerMisbehaved::MalformedMessage
         );
-        if of_message && !matches!(self.life, Life::Draining(_)) {
+        if of_message {
             self.events.overrule(call::error_of(CloseReason::PeerMisbehaved(fault)));
         }
         self.signal(now, Signal::Misbehaved(fault));
