@@ -236,12 +236,12 @@ impl Call {
                 self.carrier = Carrier::Body { compressed };
                 self.send.push_body(payload);
             }
-            Form::Body { compressed, ref payload } => {
-                if !self.send.has_room(payload.len()) {
-                    return Err(SendError::Full(message));
-                }
+            Form::Body { ref payload, .. } if !self.send.has_room(payload.len()) => {
+                return Err(SendError::Full(message));
+            }
+            Form::Body { compressed, payload } => {
                 let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
-                self.send.push_envelope(flags, payload.clone());
+                self.send.push_envelope(flags, payload);
             }
         }
         self.sent_one = true;

@@ -1,6 +1,6 @@
 //! From the bytes of a complete head to the parts of a message, on httparse.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
 
 use super::framing::{Facts, Framing};
@@ -11,8 +11,6 @@ use crate::error::PeerMisbehaved;
 /// Fields that are parsed without an allocation for them: the first step for heads as they usually are.
 const FEW: usize = 16;
 const MANY: usize = 100;
-/// A head is copied out of a read buffer that is this many times larger, so that it does not pin it.
-const COPY_OUT_OF: usize = 8;
 
 /// A request's head and what it means for the connection.
 #[derive(Debug)]
@@ -32,18 +30,6 @@ pub(super) enum ResponseHead {
         framing: Framing,
         facts: Facts,
     },
-}
-
-/// Takes a complete head from the front of the read buffer.
-pub(super) fn take_head(buf: &mut BytesMut, len: usize) -> Bytes {
-    if len < buf.capacity() / COPY_OUT_OF
-        && let Some(head) = buf.get(..len)
-    {
-        let head = Bytes::copy_from_slice(head);
-        buf.advance(len);
-        return head;
-    }
-    buf.split_to(len.min(buf.len())).freeze()
 }
 
 /// Parses a request's head. `head` is complete and its lines end with CRLF: the scan has seen to that.

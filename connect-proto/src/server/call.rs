@@ -342,22 +342,25 @@ impl Call {
             return Err(ApiMisuse::SecondMessage.into());
         }
         call::check_outbound(&message, &self.config.limits)?;
-        let Form::Body { compressed, ref payload } = message.form else {
-            return Err(ApiMisuse::ForeignMessage.into());
-        };
-        if compressed && self.encoding.compression.is_none() {
-            return Err(ApiMisuse::ForeignMessage.into());
-        }
-        if self.streaming {
-            if !self.send.has_room(payload.len()) {
+        let compressed = match message.form {
+            Form::Query(_) => return Err(ApiMisuse::ForeignMessage.into()),
+            Form::Body { compressed: true, .. } if self.encoding.compression.is_none() => {
+                return Err(ApiMisuse::ForeignMessage.into());
+            }
+            Form::Body { compressed, payload } if !self.streaming => {
+                self.send.push_body(payload);
+                compressed
+            }
+            Form::Body { ref payload, .. } if !self.send.has_room(payload.len()) => {
                 return Err(SendError::Full(message));
             }
-            let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
-            self.send.push_envelope(flags, payload.clone());
-            self.open_stream();
-        } else {
-            self.send.push_body(payload.clone());
-        }
+            Form::Body { compressed, payload } => {
+                let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
+                self.send.push_envelope(flags, payload);
+                self.open_stream();
+                compressed
+            }
+        };
         self.sent = if compressed { Sent::Compressed } else { Sent::Plain };
         Ok(())
     }

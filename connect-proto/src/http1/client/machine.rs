@@ -320,7 +320,7 @@ impl Machine {
         match self.link.find_head(buf, usize::MAX) {
             Ok(None) => false,
             Ok(Some(found)) => {
-                let bytes = head::take_head(buf, found.len);
+                let bytes = self.link.copier.take(buf, found.len);
                 self.link.scan = HeadScan::default();
                 self.parse_head(&bytes, found);
                 true
@@ -361,7 +361,7 @@ impl Machine {
     }
 
     fn read_body(&mut self, buf: &mut BytesMut) -> bool {
-        let decoded = self.link.decoder.decode(buf, &self.link.limits);
+        let decoded = self.link.decode(buf);
         self.link.events.data(decoded.data);
         match decoded.then {
             Then::More => {}
