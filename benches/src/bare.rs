@@ -42,12 +42,12 @@ impl Default for BareServer {
 impl BareServer {
     /// The head of a request, made outside of what is measured.
     #[must_use]
-    pub fn head(&self) -> request::Parts {
-        self.head.clone()
+    pub fn head(&self) -> Box<request::Parts> {
+        Box::new(self.head.clone())
     }
 
     /// One call that sends its message back; returns the bytes of its answer.
-    pub fn call(&self, head: request::Parts) -> usize {
+    pub fn call(&self, head: Box<request::Parts>) -> usize {
         let mut call = Incoming::new(NOW, head).start(NOW, &self.config, &self.spec);
         call.handle_input(NOW, Input::Data(unary_message()));
         call.handle_input(NOW, Input::End(None));

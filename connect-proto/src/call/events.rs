@@ -55,9 +55,9 @@ impl Events {
         }
     }
 
-    /// A fault that the application found in a message it had popped: it overrules a verdict not told yet.
+    /// A fault that the application found in a message it had popped: it overrules a success not told yet.
     pub(crate) fn overrule(&mut self, error: RpcError) {
-        if !matches!(self.verdict, Verdict::Settled) {
+        if matches!(self.verdict, Verdict::Queued(Ok(_))) {
             self.verdict = Verdict::Queued(Err(error));
         }
     }

@@ -181,7 +181,6 @@ impl Call {
             Input::Head(parts) => self.handle_head(now, *parts),
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
-            Input::Misbehaved(fault) => self.misbehaved(now, fault),
             Input::EndSent => {
                 self.send.step(SendInput::EndSent);
                 self.settle(now);
@@ -237,12 +236,12 @@ impl Call {
                 self.carrier = Carrier::Body { compressed };
                 self.send.push_body(payload);
             }
-            Form::Body { compressed, ref payload } => {
-                if !self.send.has_room(payload.len()) {
-                    return Err(SendError::Full(message));
-                }
+            Form::Body { ref payload, .. } if !self.send.has_room(payload.len()) => {
+                return Err(SendError::Full(message));
+            }
+            Form::Body { compressed, payload } => {
                 let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
-                self.send.push_envelope(flags, payload.clone());
+                self.send.push_envelope(flags, payload);
             }
         }
         self.sent_one = true;
@@ -296,8 +295,8 @@ impl Call {
     /// Ends the call with a fault of the server: one that [`Inbound::decode`](crate::message::Inbound::decode) or the
     /// codec found in a message, or one of its HTTP.
     ///
-    /// A verdict that was already told stands. One that still waits to be told gives way to a fault of a message, but
-    /// not to one of HTTP, which came after it.
+    /// A verdict that was already told stands. A success that still waits to be told gives way to a fault of a
+    /// message, but not to one of HTTP, which came after it.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
         let of_message = matches!(
@@ -306,7 +305,7 @@ impl Call {
                 | PeerMisbehaved::CorruptCompression
                 | PeerMisbehaved::MalformedMessage
         );
-        if of_message && !matches!(self.life, Life::Draining(_)) {
+        if of_message {
             self.events.overrule(call::error_of(CloseReason::PeerMisbehaved(fault)));
         }
         self.signal(now, Signal::Misbehaved(fault));

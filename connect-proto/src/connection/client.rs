@@ -26,8 +26,8 @@ impl Side for Client {
     type Call = Call;
     type Arrival = ();
 
-    fn take_head(exchange: &mut Wired, (): &mut (), now: Instant, parts: response::Parts) -> bool {
-        exchange.input(now, Input::Head(Box::new(parts)));
+    fn take_head(exchange: &mut Wired, (): &mut (), now: Instant, parts: Box<response::Parts>) -> bool {
+        exchange.input(now, Input::Head(parts));
         true
     }
 

@@ -168,7 +168,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         &mut self,
         now: Instant,
         buf: &mut BytesMut,
-        mut head: impl FnMut(&mut Self, L::In) -> bool,
+        mut head: impl FnMut(&mut Self, Box<L::In>) -> bool,
     ) {
         loop {
             if self.wire.has_window() && !self.is_untold() {
@@ -200,11 +200,17 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     /// Delivers one event; false if there is none, or if the head of a message wants to be looked at first.
-    fn deliver_next(&mut self, now: Instant, head: &mut impl FnMut(&mut Self, L::In) -> bool) -> bool {
+    fn deliver_next(&mut self, now: Instant, head: &mut impl FnMut(&mut Self, Box<L::In>) -> bool) -> bool {
         let Some(event) = self.wire.link.poll_event() else { return false };
         let input = match event {
-            http1::Event::Head { parts, .. } => return head(self, *parts),
-            http1::Event::Misbehaved(fault) => Input::Misbehaved(fault),
+            http1::Event::Head { parts, .. } => return head(self, parts),
+            http1::Event::Misbehaved(fault) => {
+                if let Some(live) = &mut self.live {
+                    live.call.reject(now, fault);
+                }
+                // Where the message would have ended, nobody knows: it ends here.
+                Input::End(None)
+            }
             http1::Event::Data(data) => {
                 self.wire.held += data.len() as u64;
                 Input::Data(data)

@@ -182,7 +182,7 @@ mod role {
             exchange: &mut Exchange<Self::Link, Self::Call>,
             arrival: &mut Self::Arrival,
             now: Instant,
-            parts: <Self::Link as Link>::In,
+            parts: Box<<Self::Link as Link>::In>,
         ) -> bool;
         fn is_awaited(arrival: &Self::Arrival) -> bool;
         fn poll_arrival(arrival: &mut Self::Arrival) -> Option<Notice>;

@@ -30,8 +30,13 @@ impl Side for Server {
     type Call = Call;
     type Arrival = Arrival;
 
-    fn take_head(exchange: &mut Wired, arrival: &mut Arrival, now: Instant, parts: request::Parts) -> bool {
-        *arrival = Arrival::New(exchange.next_id(), Box::new(Incoming::new(now, parts)));
+    fn take_head(
+        exchange: &mut Wired,
+        arrival: &mut Arrival,
+        now: Instant,
+        parts: Box<request::Parts>,
+    ) -> bool {
+        *arrival = Arrival::New(exchange.next_id(), Incoming::new(now, parts));
         false
     }
 
@@ -60,8 +65,8 @@ type Wired = Exchange<http1::Server, Call>;
 pub enum Arrival {
     None,
     /// Not told to the application yet.
-    New(CallId, Box<Incoming>),
-    Told(CallId, Box<Incoming>),
+    New(CallId, Incoming),
+    Told(CallId, Incoming),
 }
 
 impl Connection<Server> {
@@ -101,7 +106,7 @@ impl Connection<Server> {
     fn begin(&mut self, now: Instant, id: CallId, begin: impl FnOnce(Incoming) -> Call) -> bool {
         match std::mem::replace(&mut self.arrival, Arrival::None) {
             Arrival::New(at, incoming) | Arrival::Told(at, incoming) if at == id => {
-                let call = begin(*incoming);
+                let call = begin(incoming);
                 if call.wants_body() {
                     self.exchange.wire.link.want_body(now);
                 }

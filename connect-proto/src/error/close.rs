@@ -80,9 +80,11 @@ pub enum CloseReason {
     Drained,
     /// The call's deadline passed.
     Deadline,
-    /// Closed by the application; the peer did not end within the drain time.
+    /// The peer did not end within the drain time after the application had closed. Where nobody had: HTTP did not
+    /// end in time after the verdict.
     DrainTimedOut,
-    /// Closed by the application; the peer sent, or announced, more than the drain budget.
+    /// The peer sent, or announced, more than the drain budget after the application had closed. Where nobody had:
+    /// after the verdict.
     DrainTooLarge,
     /// The peer reset the call.
     PeerReset(ResetCode),
@@ -92,7 +94,7 @@ pub enum CloseReason {
     TransportLost(LostKind),
     /// Aborted by the application.
     Aborted(AbortReason),
-    /// The end of the response could not be written within the write-stall limit.
+    /// Nothing of the response could be written within the write-stall limit.
     WriteStalled,
 }
 

@@ -27,7 +27,7 @@ pub enum PeerMisbehaved {
     /// A message larger than the limit, as its prefix, its content-length or its growth shows.
     #[error("message of {len} bytes exceeds limit {limit}")]
     MessageTooLarge {
-        /// Bytes seen or announced.
+        /// Bytes announced; where nothing was announced, the first length that is too much.
         len: u64,
         /// The limit in bytes.
         limit: u64,

@@ -3,14 +3,11 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::chunked::Chunked;
+use super::copy::Copier;
 use super::framing::Framing;
 use super::limits::Limits;
 use crate::error::PeerMisbehaved;
 
-/// Data is copied out of a read buffer that is this many times larger.
-const COPY_OUT_OF: usize = 8;
-/// Data of at most this many bytes is copied out of any buffer: a copy costs no more than sharing would.
-const COPY_AT_MOST: usize = 1 << 10;
 /// The data of chunks up to this size is moved together, so that many small chunks make one piece.
 const GATHER_AT_MOST: usize = 4 << 10;
 
@@ -52,25 +49,30 @@ impl Decoder {
     /// Takes one piece of data from the front of `buf`, and the framing around it.
     ///
     /// With nothing left in `buf`, more input is needed.
-    pub(super) fn decode(&mut self, buf: &mut BytesMut, limits: &Limits) -> Decoded {
+    pub(super) fn decode(&mut self, buf: &mut BytesMut, copier: &mut Copier, limits: &Limits) -> Decoded {
         match self {
             Decoder::Exact(left) => {
                 let n = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
                 *left -= n as u64;
                 let then = if *left == 0 { Then::End } else { Then::More };
-                Decoded { data: take(buf, n), then }
+                Decoded { data: copier.take(buf, n), then }
             }
             Decoder::UntilClose => {
                 let n = buf.len();
-                Decoded { data: take(buf, n), then: Then::More }
+                Decoded { data: copier.take(buf, n), then: Then::More }
             }
-            Decoder::Chunked(chunked) => decode_chunked(chunked, buf, limits),
+            Decoder::Chunked(chunked) => decode_chunked(chunked, buf, copier, limits),
         }
     }
 }
 
 /// The data of one chunk, or of several small ones, moved together at the front of the buffer.
-fn decode_chunked(chunked: &mut Chunked, buf: &mut BytesMut, limits: &Limits) -> Decoded {
+fn decode_chunked(
+    chunked: &mut Chunked,
+    buf: &mut BytesMut,
+    copier: &mut Copier,
+    limits: &Limits,
+) -> Decoded {
     let (mut data, mut read) = (0, 0);
     let then = loop {
         match chunked.skip_framing(buf.get(read..).unwrap_or_default(), limits) {
@@ -97,20 +99,7 @@ fn decode_chunked(chunked: &mut Chunked, buf: &mut BytesMut, limits: &Limits) ->
         }
         chunked.take_data(n as u64);
     };
-    let taken = take(buf, data);
+    let taken = copier.take(buf, data);
     buf.advance(read.saturating_sub(data).min(buf.len()));
     Decoded { data: taken, then }
-}
-
-/// Takes `n` bytes from the front: a copy if they are few for the buffer, so that they do not pin it.
-fn take(buf: &mut BytesMut, n: usize) -> Bytes {
-    let n = n.min(buf.len());
-    if (n <= COPY_AT_MOST || n < buf.capacity() / COPY_OUT_OF)
-        && let Some(data) = buf.get(..n)
-    {
-        let data = Bytes::copy_from_slice(data);
-        buf.advance(n);
-        return data;
-    }
-    buf.split_to(n).freeze()
 }

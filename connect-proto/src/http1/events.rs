@@ -14,7 +14,8 @@ use crate::error::{LostKind, PeerMisbehaved};
 #[must_use]
 #[non_exhaustive]
 pub enum Event<H> {
-    /// A head. Its fields are all there as received, the connection's own ones too.
+    /// A head. Its fields are all there as received, the connection's own ones too. If a request's URI has an
+    /// authority, that counts and not the `host` field (RFC 9112, section 3.2.2).
     Head {
         /// Method, target and fields, or status and fields.
         parts: Box<H>,

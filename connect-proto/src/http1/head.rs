@@ -1,18 +1,16 @@
 //! From the bytes of a complete head to the parts of a message, on httparse.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
 
 use super::framing::{Facts, Framing};
-use super::names::header_name;
+use super::names::{common_value, header_name};
 use super::scan::FoundHead;
 use crate::error::PeerMisbehaved;
 
 /// Fields that are parsed without an allocation for them: the first step for heads as they usually are.
 const FEW: usize = 16;
 const MANY: usize = 100;
-/// A head is copied out of a read buffer that is this many times larger, so that it does not pin it.
-const COPY_OUT_OF: usize = 8;
 
 /// A request's head and what it means for the connection.
 #[derive(Debug)]
@@ -32,18 +30,6 @@ pub(super) enum ResponseHead {
         framing: Framing,
         facts: Facts,
     },
-}
-
-/// Takes a complete head from the front of the read buffer.
-pub(super) fn take_head(buf: &mut BytesMut, len: usize) -> Bytes {
-    if len < buf.capacity() / COPY_OUT_OF
-        && let Some(head) = buf.get(..len)
-    {
-        let head = Bytes::copy_from_slice(head);
-        buf.advance(len);
-        return head;
-    }
-    buf.split_to(len.min(buf.len())).freeze()
 }
 
 /// Parses a request's head. `head` is complete and its lines end with CRLF: the scan has seen to that.
@@ -137,15 +123,16 @@ fn version(minor: Option<u8>) -> Result<Version, PeerMisbehaved> {
     }
 }
 
-/// The request target (RFC 9112, section 3.2): in origin-form or absolute-form, or `*` for OPTIONS. Authority-form
-/// is CONNECT's alone, and no server of RPCs is a tunnel.
+/// The request target (RFC 9112, section 3.2): in origin-form, in absolute-form of `http` or `https` without a user's
+/// name, or `*` for OPTIONS. Authority-form is CONNECT's alone, and no server of RPCs is a tunnel.
 fn target(head: &Bytes, path: &str, method: &Method) -> Result<Uri, PeerMisbehaved> {
     let fault = PeerMisbehaved::InvalidTarget;
     if path.contains('#') || method == Method::CONNECT || (path == "*" && method != Method::OPTIONS) {
         return Err(fault);
     }
     let uri = Uri::from_maybe_shared(head.slice_ref(path.as_bytes())).map_err(|_| fault)?;
-    let is_absolute = uri.scheme().is_some() && uri.authority().is_some();
+    let is_absolute = matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     if !is_absolute && !path.starts_with('/') && path != "*" {
         return Err(fault);
     }
@@ -160,7 +147,10 @@ fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<(HeaderMap, F
     for field in parsed {
         let name = header_name(field.name.as_bytes()).ok_or(fault)?;
         facts.note(&name, field.value)?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| fault)?;
+        let value = match common_value(field.value) {
+            Some(value) => value,
+            None => HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| fault)?,
+        };
         headers.try_append(name, value).map_err(|_| fault)?;
     }
     Ok((headers, facts))

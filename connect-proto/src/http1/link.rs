@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::NotReusable;
-use super::body::Decoder;
+use super::body::{Decoded, Decoder};
+use super::copy::Copier;
 use super::encode::{Mismatch, Sender};
 use super::events::Pending;
 use super::framing::Framing;
@@ -48,6 +51,7 @@ pub(super) struct Link<H> {
     pub(super) events: Pending<H>,
     pub(super) scan: HeadScan,
     pub(super) decoder: Decoder,
+    pub(super) copier: Copier,
     /// Why the connection is not reusable.
     pub(super) unusable: Option<NotReusable>,
     pub(super) fault: Option<PeerMisbehaved>,
@@ -69,6 +73,7 @@ impl<H> Link<H> {
             events: Pending::new(),
             scan: HeadScan::default(),
             decoder: Decoder::new(Framing::Exact(0)),
+            copier: Copier::default(),
             unusable: None,
             fault: None,
             input_over: None,
@@ -103,6 +108,11 @@ impl<H> Link<H> {
         let limits = &self.limits;
         let bounds = HeadBounds { head: limits.max_head, headers: limits.max_headers, first_line };
         self.scan.find(buf, bounds)
+    }
+
+    /// Takes a piece of a body.
+    pub(super) fn decode(&mut self, buf: &mut BytesMut) -> Decoded {
+        self.decoder.decode(buf, &mut self.copier, &self.limits)
     }
 
     pub(super) fn send_data(&mut self, chunk: Chunk) -> Result<(), Mismatch> {

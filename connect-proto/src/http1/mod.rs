@@ -21,6 +21,7 @@
 mod body;
 mod chunked;
 mod client;
+mod copy;
 mod encode;
 mod events;
 mod framing;

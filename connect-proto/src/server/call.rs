@@ -284,11 +284,6 @@ impl Call {
             Input::Head(_) => {}
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
-            Input::Misbehaved(fault) => {
-                self.signal(now, Signal::Misbehaved(fault));
-                // It is answered now, and nothing more of the request will come.
-                self.handle_end(now);
-            }
             Input::EndSent => {
                 self.send.step(SendInput::EndSent);
                 self.settle(now);
@@ -347,22 +342,25 @@ impl Call {
             return Err(ApiMisuse::SecondMessage.into());
         }
         call::check_outbound(&message, &self.config.limits)?;
-        let Form::Body { compressed, ref payload } = message.form else {
-            return Err(ApiMisuse::ForeignMessage.into());
-        };
-        if compressed && self.encoding.compression.is_none() {
-            return Err(ApiMisuse::ForeignMessage.into());
-        }
-        if self.streaming {
-            if !self.send.has_room(payload.len()) {
+        let compressed = match message.form {
+            Form::Query(_) => return Err(ApiMisuse::ForeignMessage.into()),
+            Form::Body { compressed: true, .. } if self.encoding.compression.is_none() => {
+                return Err(ApiMisuse::ForeignMessage.into());
+            }
+            Form::Body { compressed, payload } if !self.streaming => {
+                self.send.push_body(payload);
+                compressed
+            }
+            Form::Body { ref payload, .. } if !self.send.has_room(payload.len()) => {
                 return Err(SendError::Full(message));
             }
-            let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
-            self.send.push_envelope(flags, payload.clone());
-            self.open_stream();
-        } else {
-            self.send.push_body(payload.clone());
-        }
+            Form::Body { compressed, payload } => {
+                let flags = if compressed { Flags::COMPRESSED } else { Flags::NONE };
+                self.send.push_envelope(flags, payload);
+                self.open_stream();
+                compressed
+            }
+        };
         self.sent = if compressed { Sent::Compressed } else { Sent::Plain };
         Ok(())
     }
@@ -413,8 +411,8 @@ impl Call {
         self.signal(now, Signal::Abort(reason));
     }
 
-    /// Answers with a fault of the client that [`Inbound::decode`](crate::message::Inbound::decode) found in a
-    /// message.
+    /// Answers with a fault of the client: one that [`Inbound::decode`](crate::message::Inbound::decode) found in a
+    /// message, or one of its HTTP.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
         self.signal(now, Signal::Misbehaved(fault));

@@ -27,7 +27,7 @@ const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 #[must_use = "a request is to be started or refused"]
 pub struct Incoming {
     at: Instant,
-    parts: request::Parts,
+    parts: Box<request::Parts>,
     form: Form,
 }
 
@@ -61,7 +61,8 @@ pub enum Refusal {
 
 impl Incoming {
     /// Looks at a request's head. `now` is when the call's timeout begins.
-    pub fn new(now: Instant, parts: request::Parts) -> Self {
+    pub fn new(now: Instant, parts: impl Into<Box<request::Parts>>) -> Self {
+        let parts = parts.into();
         let form = match parts.method {
             Method::POST => match parts.headers.get(CONTENT_TYPE).and_then(media_type::read) {
                 Some(media_type) => {

@@ -170,8 +170,8 @@ impl TransmitGrammar {
                 assert!(self.at == TransmitAt::Body, "data at {:?}", self.at);
                 assert!(!chunk.is_empty(), "empty data");
                 if let Some(left) = &mut self.announced {
-                    let rest = left.checked_sub(chunk.len() as u64);
-                    *left = rest.expect("more data than the head has announced");
+                    assert!(*left >= chunk.len() as u64, "more data than the head has announced");
+                    *left -= chunk.len() as u64;
                 }
                 TransmitAt::Body
             }

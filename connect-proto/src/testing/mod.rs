@@ -11,9 +11,9 @@ mod endpoint;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(any(feature = "testing", test))]
-pub mod grammar;
-#[cfg(any(feature = "testing", test))]
 pub mod fuzz;
+#[cfg(any(feature = "testing", test))]
+pub mod grammar;
 #[cfg(any(feature = "testing", test))]
 mod pair;
 #[cfg(any(feature = "testing", test))]

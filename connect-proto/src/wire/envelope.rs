@@ -352,6 +352,21 @@ mod tests {
     }
 
     #[test]
+    fn the_tail_of_a_large_buffer_does_not_pin_it() {
+        let wire = Bytes::from(encode(&[vec![7; 64 << 10], vec![8; 16]]));
+        let mut data = wire.clone();
+        let mut decoder = Decoder::new();
+        let mut next = || match decoder.decode(&mut data, keep) {
+            Ok(Some(Decoded::Envelope(envelope))) => envelope.payload,
+            other => panic!("{other:?}"),
+        };
+        let inside = |payload: &Bytes| wire.as_ptr_range().contains(&payload.as_ptr());
+        let (large, small) = (next(), next());
+        assert_eq!((large.len(), small.len()), (64 << 10, 16));
+        assert!(inside(&large) && !inside(&small));
+    }
+
+    #[test]
     fn an_announced_length_allocates_nothing() {
         let mut decoder = Decoder::new();
         assert!(decode_all(&mut decoder, &[0, 0xff, 0xff, 0xff, 0xff, 1]).is_empty());

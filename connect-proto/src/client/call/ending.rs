@@ -9,14 +9,10 @@ use crate::time::Instant;
 impl Call {
     pub(super) fn expire(&mut self, now: Instant) -> Instant {
         let now = self.clock.advance(now);
-        let drain_until = match self.life {
-            Life::Ending(drain) | Life::Draining(drain) => Some(drain.until()),
-            _ => None,
-        };
-        if self.deadline.is_some_and(|deadline| now >= deadline) {
-            self.signal(now, Signal::Deadline);
-        } else if drain_until.is_some_and(|until| now >= until) {
-            self.signal(now, Signal::DrainTimedOut);
+        // The limit that comes first decides, however late it is noticed; the deadline wins a tie.
+        if let Some(limit) = self.poll_timeout().filter(|limit| now >= *limit) {
+            let is_deadline = self.deadline == Some(limit);
+            self.signal(now, if is_deadline { Signal::Deadline } else { Signal::DrainTimedOut });
         }
         now
     }
@@ -78,9 +74,7 @@ impl Call {
     fn enter_draining(&mut self, now: Instant) {
         let budget = self.budget();
         self.start_drain(now, budget, Life::Draining);
-        if budget.time.is_zero() {
-            self.signal(now, Signal::DrainTimedOut);
-        } else if budget.bytes == 0 {
+        if budget.bytes == 0 {
             self.signal(now, Signal::DrainTooLarge);
         }
     }
@@ -89,7 +83,9 @@ impl Call {
         let drain = Drain::new(now, budget);
         self.life = life(drain);
         self.send.step(SendInput::Finish);
-        if drain.admit(self.recv.discard()).is_err() {
+        if budget.time.is_zero() {
+            self.signal(now, Signal::DrainTimedOut);
+        } else if drain.admit(self.recv.discard()).is_err() {
             self.signal(now, Signal::DrainTooLarge);
         }
     }

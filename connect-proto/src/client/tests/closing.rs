@@ -284,7 +284,7 @@ fn an_abort_ends_a_drain() {
 
 #[test]
 fn a_drain_is_bounded_by_the_deadline_too() {
-    let mut rig = bidi().timeout(secs(7)).draining();
+    let rig = bidi().timeout(secs(7)).draining();
     assert_eq!(rig.call.poll_timeout(), Some(at(secs(7))));
 }
 

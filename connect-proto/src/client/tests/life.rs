@@ -6,6 +6,9 @@ use crate::testing::fixture::{
     Asked, ClientRig, ClientSetup, START, Told, at, end_stream, end_stream_error, envelope, secs,
 };
 
+/// Something that happens to a call.
+type Come = fn(&mut ClientRig);
+
 const BIDI: Kind = Kind::Bidi(Duplex::Full);
 
 fn bidi() -> ClientSetup {
@@ -197,7 +200,7 @@ fn the_deadline_resets_an_active_call() {
 }
 
 #[test]
-fn what_is_queued_is_delivered_after_the_deadline() {
+fn tonic_848_what_is_queued_is_delivered_after_the_deadline() {
     let mut rig = bidi().timeout(secs(3)).responding();
     rig.message("in time");
     rig.wait(secs(3));
@@ -335,7 +338,7 @@ fn closing_an_ending_call_changes_nothing_but_the_messages() {
 
 #[test]
 fn a_parsed_end_stands_whatever_comes_after() {
-    let later: [(fn(&mut ClientRig), CloseReason); 5] = [
+    let later: [(Come, CloseReason); 5] = [
         (ClientRig::abort, CloseReason::Aborted(AbortReason::Requested)),
         (|rig| rig.pass(secs(4)), CloseReason::Deadline),
         (|rig| rig.reset(ResetCode::CANCEL, Processed::Unknown), CloseReason::PeerReset(ResetCode::CANCEL)),
@@ -353,8 +356,8 @@ fn a_parsed_end_stands_whatever_comes_after() {
 }
 
 #[test]
-fn the_deadline_beats_whatever_comes_at_the_same_time() {
-    let inputs: [fn(&mut ClientRig); 6] = [
+fn go_745_the_deadline_beats_whatever_comes_at_the_same_time() {
+    let inputs: [Come; 6] = [
         ClientRig::abort,
         ClientRig::close,
         |rig| rig.reset(ResetCode::CANCEL, Processed::Unknown),
@@ -397,7 +400,7 @@ fn the_deadline_wins_a_tie_with_the_drain() {
 // Processed
 
 #[test]
-fn what_the_transport_knows_of_the_processing_is_passed_on() {
+fn go_541_what_the_transport_knows_of_the_processing_is_passed_on() {
     for processed in [Processed::No, Processed::Unknown] {
         for come in [
             (|rig: &mut ClientRig, p| rig.reset(ResetCode::REFUSED_STREAM, p))

@@ -65,7 +65,7 @@ impl Machine {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Idle && self.link.unusable.is_none()
+        self.state == State::Idle && self.link.unusable.is_none() && self.link.events.is_empty()
     }
 
     pub(super) fn is_receiving(&self) -> bool {
@@ -320,7 +320,7 @@ impl Machine {
         match self.link.find_head(buf, usize::MAX) {
             Ok(None) => false,
             Ok(Some(found)) => {
-                let bytes = head::take_head(buf, found.len);
+                let bytes = self.link.copier.take(buf, found.len);
                 self.link.scan = HeadScan::default();
                 self.parse_head(&bytes, found);
                 true
@@ -361,7 +361,7 @@ impl Machine {
     }
 
     fn read_body(&mut self, buf: &mut BytesMut) -> bool {
-        let decoded = self.link.decoder.decode(buf, &self.link.limits);
+        let decoded = self.link.decode(buf);
         self.link.events.data(decoded.data);
         match decoded.then {
             Then::More => {}

@@ -90,7 +90,8 @@ impl Client {
         self.0.link.reuse()
     }
 
-    /// Whether a request can be sent now.
+    /// Whether a request can be sent now: the exchange before is complete, its events were polled, and the connection
+    /// is reusable.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.0.is_idle()

@@ -64,6 +64,13 @@ impl Machine {
         }
     }
 
+    pub(super) fn room(&self) -> usize {
+        match self.state {
+            State::Idle | State::Head | State::Exchange(..) => self.link.room(),
+            State::Refusing | State::Lingering | State::Closed => 0,
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.state == State::Idle
     }
@@ -352,7 +359,7 @@ impl Machine {
         match self.link.find_head(buf, max_request_line) {
             Ok(None) => false,
             Ok(Some(found)) => {
-                let bytes = head::take_head(buf, found.len);
+                let bytes = self.link.copier.take(buf, found.len);
                 self.parse_head(now, &bytes, found);
                 true
             }
@@ -404,7 +411,7 @@ impl Machine {
             return false;
         }
         self.awaits_continue = false;
-        let decoded = self.link.decoder.decode(buf, &self.link.limits);
+        let decoded = self.link.decode(buf);
         self.link.events.data(decoded.data);
         match decoded.then {
             Then::More => {}

@@ -43,6 +43,8 @@ use crate::error::{LostKind, PeerMisbehaved};
 /// request is not read to its end ([`is_receiving`](Self::is_receiving) is false before `End` came), there is no
 /// `End`, and `EndSent` is the last event. `Lost` is the last event where it comes.
 ///
+/// There is no limit of time on a request's body and on the application: those belong to the call.
+///
 /// The drive loop: after each read call [`handle_read`](Self::handle_read) and [`poll_event`](Self::poll_event) by
 /// turns until neither moves, and do the same with what is left in the buffer after each
 /// [`handle_written`](Self::handle_written) and each command.
@@ -68,11 +70,11 @@ impl Server {
         self.0.wants_read()
     }
 
-    /// Bytes of output that should still be queued at most: [`Limits::max_output`] less what is unacknowledged.
-    /// Nothing is refused for being more.
+    /// Bytes of output that should still be queued at most: [`Limits::max_output`] less what is unacknowledged; 0
+    /// when no response will be sent any more. Nothing is refused for being more.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.0.link.room()
+        self.0.room()
     }
 
     /// Whether the connection can carry another exchange after this one, as far as is known now.
@@ -128,8 +130,13 @@ impl Server {
         self.0.handle_eof(now);
     }
 
-    /// The transport failed in reading or in writing: the connection is over.
+    /// The transport failed in reading: the connection is over.
     pub fn handle_io_failed(&mut self, now: Instant, kind: LostKind) {
+        self.0.handle_io_failed(now, kind);
+    }
+
+    /// The transport failed in writing: the connection is over, since no response can be sent.
+    pub fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
         self.0.handle_io_failed(now, kind);
     }
 

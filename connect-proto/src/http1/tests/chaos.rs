@@ -57,6 +57,18 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn count(log: &[String], entry: &str) -> usize {
+    log.iter().filter(|logged| *logged == entry).count()
+}
+
+fn is_head(entry: &str) -> bool {
+    !["data ", "end", "lost", "misbehaved"].iter().any(|other| entry.starts_with(other))
+}
+
+fn is_lost(log: &[String]) -> bool {
+    log.last().is_some_and(|last| last.starts_with("lost") || last.starts_with("misbehaved"))
+}
+
 /// Each exchange: `Head? Data* End?`, with at most one `end sent`, and nothing behind `lost` or `misbehaved` on a
 /// client.
 fn check_grammar(log: &[String], is_client: bool) {
@@ -85,19 +97,20 @@ fn settled<R: Role>(peer: &mut Peer<R>, wants_read: bool, is_closed: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_server_survives_anything(ops in prop::collection::vec(op(), 1..40)) {
         let mut peer = Peer::<Server>::new();
-        let (mut was_closed, mut spoiled) = (false, None);
+        let (mut was_closed, mut spoiled, mut aborted) = (false, None, false);
         for op in ops {
             let now = peer.now;
             let machine = &mut peer.machine;
             match op {
                 Op::Feed(bytes) => peer.feed(bytes),
                 Op::Eof => peer.eof(),
-                Op::ReadFailed | Op::WriteFailed => machine.handle_io_failed(now, LostKind::Reset),
+                Op::ReadFailed => machine.handle_io_failed(now, LostKind::Reset),
+                Op::WriteFailed => machine.handle_write_failed(now, LostKind::Reset),
                 Op::Written(n) => machine.handle_written(now, n),
                 Op::Wait(by) => peer.wait(secs(by)),
                 Op::Head(body) => machine.send_head(now, &parts(&Response::new(())), body),
@@ -105,7 +118,10 @@ proptest! {
                 Op::End => machine.send_end(now),
                 Op::WantBody => machine.want_body(now),
                 Op::StopReceiving => machine.stop_receiving(now),
-                Op::Abort => machine.abort(now, NotReusable::Aborted),
+                Op::Abort => {
+                    aborted = true;
+                    machine.abort(now, NotReusable::Aborted);
+                }
                 Op::ShutDown => machine.shut_down(now),
             }
             peer.pump();
@@ -115,6 +131,10 @@ proptest! {
             prop_assert!(closed || !was_closed, "closed is final");
             prop_assert!(spoiled.is_none() || peer.reuse().err() == spoiled, "the first reason stays");
             prop_assert!(!closed || peer.reuse().is_err(), "a closed connection says why");
+            if !aborted && (closed || peer.machine.is_idle()) {
+                let heads = peer.log.iter().filter(|entry| is_head(entry)).count();
+                prop_assert!(heads == count(&peer.log, "end sent") || is_lost(&peer.log), "{:?}", peer.log);
+            }
             (was_closed, spoiled) = (closed, peer.reuse().err());
         }
         // With nobody doing anything any more but the transport, it comes to an end.
@@ -128,7 +148,7 @@ proptest! {
     #[test]
     fn a_client_survives_anything(ops in prop::collection::vec(op(), 1..40)) {
         let mut peer = Peer::<Client>::new();
-        let (mut was_closed, mut spoiled) = (false, None);
+        let (mut was_closed, mut spoiled, mut aborted, mut asked) = (false, None, false, 0);
         for op in ops {
             let now = peer.now;
             let machine = &mut peer.machine;
@@ -139,10 +159,14 @@ proptest! {
                 Op::WriteFailed => machine.handle_write_failed(now, LostKind::Reset),
                 Op::Written(n) => machine.handle_written(now, n),
                 Op::Wait(by) => peer.wait(secs(by)),
-                Op::Head(body) => machine.send_head(now, &request_parts(&post()), body),
+                Op::Head(body) => {
+                    asked += usize::from(machine.is_idle());
+                    machine.send_head(now, &request_parts(&post()), body);
+                }
                 Op::Data(len) => machine.send_data(now, Bytes::from(vec![b'x'; len]).into()),
                 Op::End => machine.send_end(now),
                 Op::Abort => {
+                    aborted = true;
                     machine.abort(now);
                 }
                 Op::ShutDown => machine.shut_down(now),
@@ -155,6 +179,10 @@ proptest! {
             prop_assert!(closed || !was_closed, "closed is final");
             prop_assert!(spoiled.is_none() || peer.reuse().err() == spoiled, "the first reason stays");
             prop_assert!(!closed || peer.reuse().is_err(), "a closed connection says why");
+            if !aborted && (closed || peer.machine.is_idle()) {
+                let complete = count(&peer.log, "end sent") == asked && count(&peer.log, "end") == asked;
+                prop_assert!(complete || is_lost(&peer.log), "{asked} asked, {:?}", peer.log);
+            }
             (was_closed, spoiled) = (closed, peer.reuse().err());
         }
     }

@@ -224,6 +224,22 @@ fn a_line_without_an_end_is_looked_at_once() {
 }
 
 #[test]
+fn a_large_chunk_is_not_moved_to_a_small_one_before_it() {
+    let mut peer = Peer::serving("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
+    let mut buf = BytesMut::from(&b"1\r\nx\r\n8000\r\n"[..]);
+    buf.extend_from_slice(&[7; 0x8000]);
+    let place = buf[12..].as_ptr();
+    let mut pieces = Vec::new();
+    while {
+        peer.machine.handle_read(peer.now, &mut buf);
+        let Some(Event::Data(data)) = peer.machine.poll_event() else { panic!("no data") };
+        pieces.push((data.len(), data.as_ptr() == place));
+        !buf.is_empty()
+    } {}
+    assert_eq!(pieces, [(1, false), (0x8000, true)]);
+}
+
+#[test]
 fn many_small_chunks_come_as_one_piece_and_a_large_one_is_not_moved() {
     let mut peer = Peer::serving("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
     let mut buf = BytesMut::with_capacity(256 << 10);

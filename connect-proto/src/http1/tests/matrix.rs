@@ -18,7 +18,7 @@ fn matrix<S: Debug + Copy + PartialEq, I: Debug + Copy>(
         for input in inputs {
             let next = step(*state, *input);
             let next = if next == *state { "-".into() } else { format!("{next:?}") };
-            writeln!(text, "  {:<22} {next}", format!("{input:?}")).unwrap();
+            writeln!(text, "  {:<24} {next}", format!("{input:?}")).unwrap();
         }
     }
     text

@@ -5,6 +5,7 @@ mod client_life;
 mod cuts;
 mod flow;
 mod matrix;
+mod pair;
 mod requests;
 mod responses;
 mod server_life;

@@ -357,6 +357,11 @@ fn a_clock_that_runs_backwards_is_clamped() {
 }
 
 #[test]
+fn an_idle_connection_is_small() {
+    assert!(size_of::<Server>() <= 700 && size_of::<Client>() <= 700);
+}
+
+#[test]
 fn limits_of_zero_do_not_spin() {
     let zero = Some(Duration::ZERO);
     let limits = Limits {

@@ -94,6 +94,9 @@ refuses! {
     authority_form: "GET a:80 HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
     authority_form_of_one_byte: "GET a HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
     relative_target: "GET a/b HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
+    absolute_form_with_user: "GET http://u@a/ HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
+    absolute_form_without_authority: "GET http:///a HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
+    absolute_form_of_another_scheme: "GET ftp://a/b HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
     target_with_fragment: "GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
     asterisk_for_get: "GET * HTTP/1.1\r\nhost: a\r\n\r\n" => P::InvalidTarget, "400";
     other_expectation: with("expect: 200-ok\r\ncontent-length: 1") => P::UnsupportedExpectation, "417";
@@ -127,6 +130,7 @@ fn chunks_that_break_the_grammar() {
         ("bare LF in an extension", "5;a\nhello\r\n"),
         ("bare CR in an extension", "5;a\rb\r\nhello"),
         ("NUL in an extension", "5;a\0b\r\nhello"),
+        ("DEL in an extension", "5;a\x7fb\r\nhello"),
         ("separated by a comma", "5,a\r\nhello"),
     ] {
         assert_eq!(chunked(body), ["misbehaved: malformed chunk"], "{rule}");

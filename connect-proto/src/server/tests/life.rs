@@ -6,6 +6,9 @@ use crate::testing::fixture::{
     Asked, ServerRig, ServerSetup, Told, at, end_stream, end_stream_error, envelope, prefix, secs,
 };
 
+/// Something that happens to a call.
+type Come = fn(&mut ServerRig);
+
 const BIDI: Kind = Kind::Bidi(Duplex::Half);
 
 fn bidi() -> ServerSetup {
@@ -177,7 +180,7 @@ fn go_961_what_follows_a_refused_message_is_drained() {
 
 #[test]
 fn tonic_931_the_handler_is_told_that_the_client_has_gone() {
-    let goings: [(fn(&mut ServerRig), CloseReason); 2] = [
+    let goings: [(Come, CloseReason); 2] = [
         (|rig| rig.reset(ResetCode::CANCEL, Processed::Unknown), CloseReason::PeerReset(ResetCode::CANCEL)),
         (|rig| rig.lost(LostKind::Eof, Processed::Unknown), CloseReason::TransportLost(LostKind::Eof)),
     ];
@@ -381,11 +384,8 @@ fn an_answered_call_has_no_deadline_any_more() {
 
 #[test]
 fn the_deadline_beats_whatever_comes_at_the_same_time() {
-    let inputs: [fn(&mut ServerRig); 3] = [
-        |rig| drop(rig.call.finish(rig.now, http::HeaderMap::new(), Ok(()))),
-        |rig| rig.data(envelope(4, "")),
-        |rig| rig.end(),
-    ];
+    let inputs: [Come; 3] =
+        [|rig| assert_eq!(rig.answer(Ok(())), Ok(())), |rig| rig.data(envelope(4, "")), |rig| rig.end()];
     for come in inputs {
         let mut rig = client_stream().header("connect-timeout-ms", "3000").active();
         rig.pass(secs(3)); // nobody has called handle_timeout
