@@ -18,7 +18,7 @@
 mod client;
 mod exchange;
 mod link;
-mod machine;
+pub(crate) mod machine;
 mod server;
 #[cfg(test)]
 mod tests;

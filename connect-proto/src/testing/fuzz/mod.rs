@@ -3,24 +3,46 @@
 //! Each takes any bytes and panics if a rule is broken. They stand here, and not in `fuzz/`, so that they always
 //! compile; a test runs them over the checked-in corpus and over pseudo-random input.
 
+mod call;
+mod envelope;
+mod http1;
 mod pair;
+mod text;
 
+pub use call::{client_call, server_call};
+pub use envelope::envelope;
+pub use http1::http1;
 pub use pair::{Op, World, pair};
+pub use text::{json, text};
+
+/// A fuzz target: its name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 7] = [
+    ("envelope", envelope),
+    ("json", json),
+    ("text", text),
+    ("http1", http1),
+    ("client_call", client_call),
+    ("server_call", server_call),
+    ("pair", pair),
+];
 
 /// Reads numbers off the front of the fuzzer's bytes; zeros once they are used up.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a>(&'a [u8]);
+struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    fn new(bytes: &'a [u8]) -> Self {
         Reader(bytes)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn u8(&mut self) -> u8 {
+    fn u8(&mut self) -> u8 {
         match self.0.split_first() {
             Some((first, rest)) => {
                 self.0 = rest;
@@ -30,18 +52,36 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn u16(&mut self) -> u16 {
+    fn u16(&mut self) -> u16 {
         u16::from_le_bytes([self.u8(), self.u8()])
     }
 
     /// Up to `n` bytes.
-    pub(super) fn take(&mut self, n: usize) -> &'a [u8] {
+    fn take(&mut self, n: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(n.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    pub(super) fn rest(self) -> &'a [u8] {
+    fn rest(self) -> &'a [u8] {
         self.0
     }
 }
+
+/// Cuts `bytes` into pieces of these lengths, again and again; 0 is taken for 1, and no length for whole.
+fn pieces<'a>(bytes: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
+    let (mut rest, mut lengths) = (bytes, lengths.iter().cycle());
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let len = lengths.next().map_or(rest.len(), |len| usize::from(*len).max(1)).min(rest.len());
+        let (piece, after) = rest.split_at(len);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod seeds;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! The seeds of the corpus. The test here keeps the checked-in files the same as what stands here; run it with
+//! `UPDATE_SEEDS=1` to write them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::TARGETS;
+use crate::call::{Duplex, Kind};
+use crate::testing::peer;
+use crate::wire::envelope::Flags;
+
+const BIDI: Kind = Kind::Bidi(Duplex::Half);
+
+pub(super) fn corpus(target: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus")).join(target)
+}
+
+fn with(head: &[u8], body: &[u8]) -> Vec<u8> {
+    [head, body].concat()
+}
+
+fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
+    match target {
+        "envelope" => envelope(),
+        "json" => json(),
+        "text" => text(),
+        "http1" => http1(),
+        "client_call" => client_call(),
+        "server_call" => server_call(),
+        "pair" => pair(),
+        other => panic!("no seeds for {other}"),
+    }
+}
+
+fn envelope() -> Vec<(&'static str, Vec<u8>)> {
+    let stream =
+        [peer::envelope(Flags::NONE, b"hello"), peer::envelope(Flags::NONE, b""), peer::end_stream()];
+    let stream = stream.concat();
+    vec![
+        ("stream", with(&[0xff, 0xff, 0, 1, 3], &stream)),
+        ("skipped", with(&[0xff, 0xff, 2, 4, 1], &stream)),
+        ("refused", with(&[4, 0, 0, 2, 2], &stream)),
+        ("cut-off", with(&[0xff, 0xff, 0, 1, 1], &stream[..stream.len() - 1])),
+    ]
+}
+
+fn json() -> Vec<(&'static str, Vec<u8>)> {
+    let error =
+        br#"{"code":"not_found","message":"no \u00fc","details":[{"type":"a.B","value":"AP8","debug":{}}]}"#;
+    let end = br#"{"error":{"code":"aborted","details":null},"metadata":{"A":["1","2"],"b-bin":["AA"],"connect-x":["y"]}}"#;
+    vec![
+        ("error", with(&[0x30, 1], error)),
+        ("end", with(&[100, 0], end)),
+        ("success", with(&[100, 0], b"{\"error\":null}")),
+        ("null", with(&[0x90, 1], b"null")),
+        ("deep", with(&[0, 0], &[b'['; 200])),
+    ]
+}
+
+fn text() -> Vec<(&'static str, Vec<u8>)> {
+    [
+        ("query", &b"connect=v1&base64=1&compression=gzip&encoding=json&message=eyJ4IjoiXCJ9"[..]),
+        ("query-plain", b"connect=v1&encoding=text&message=a%20b%26"),
+        ("timeout", b"0000012345"),
+        ("media-type", b"application/connect+json; charset=utf-8"),
+        ("binary", b"AP8=, aGk"),
+        ("procedure", b"/a.b.C/D"),
+    ]
+    .map(|(name, text)| (name, text.to_vec()))
+    .to_vec()
+}
+
+fn http1() -> Vec<(&'static str, Vec<u8>)> {
+    let requests = [peer::request(BIDI, &[b"one", b"two"]), peer::request(Kind::Unary, &[b"ping"])].concat();
+    let expecting =
+        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\nhiGET / HTTP/1.0\r\nhost: x\r\n\r\n";
+    let interim =
+        with(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", &peer::response(Kind::Unary, &[b"pong"]));
+    vec![
+        ("requests", with(&[0, 1, 7], &requests)),
+        ("requests-end", with(&[2, 3, 3], &requests)),
+        ("expecting", with(&[0, 2, 9], expecting)),
+        (
+            "extensions",
+            with(
+                &[1, 1, 1],
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\nt: v\r\n\r\n",
+            ),
+        ),
+        ("response", with(&[1, 1, 5], &peer::response(BIDI, &[b"one", b"two"]))),
+        ("interim", with(&[1, 6, 1], &interim)),
+        ("until-close", with(&[3, 1, 1], b"HTTP/1.1 200 OK\r\n\r\nbody")),
+    ]
+}
+
+/// `send(4)`, `finish`, drain.
+const ASKED: &[u8] = &[28, 4, 0, 34, 39];
+
+fn client_call() -> Vec<(&'static str, Vec<u8>)> {
+    let stream = [peer::envelope(Flags::NONE, b"hello"), peer::end_stream()].concat();
+    let head = [24, 0, 1, 1];
+    let data = with(&[0, stream.len() as u8], &stream);
+    vec![
+        ("unary", [&[0, 0], ASKED, &[24, 0, 9, 0, 0, 7], b"message", &[8, 39]].concat()),
+        (
+            "unary-error",
+            [&[0, 0], ASKED, &[24, 5, 1, 2, 0, 20], br#"{"code":"not_found"}"#, &[8, 39]].concat(),
+        ),
+        ("stream", [&[2, 0][..], ASKED, &head, &data, &[8, 39]].concat()),
+        ("drained", [&[2, 4][..], ASKED, &head, &[37], &data, &[8, 39]].concat()),
+        ("deadline", [&[3, 4][..], ASKED, &[12, 0xff, 0xff, 13, 39]].concat()),
+        ("cut-stream", [&[0x82, 0, 0, 1, 1, 1, 3][..], &stream].concat()),
+        ("cut-drained", [&[0x82, 16, 0, 1, 1, 2, 5][..], &stream].concat()),
+        ("cut-unary", [&[0x80, 0, 0, 1, 0, 1, 3][..], b"a message"].concat()),
+    ]
+}
+
+fn server_call() -> Vec<(&'static str, Vec<u8>)> {
+    let stream = [peer::envelope(Flags::NONE, b"one"), peer::envelope(Flags::NONE, b"two")].concat();
+    let data = with(&[0, stream.len() as u8], &stream);
+    let success = [25, 4, 0, 30, 35];
+    vec![
+        ("unary", [&[0, 0, 1, 0][..], &[0, 4], b"ping", &[8], &success].concat()),
+        ("unary-get", [&[0, 2, 0, 0][..], &success].concat()),
+        ("stream", [&[1, 0, 1, 1][..], &data, &[8, 35], &success].concat()),
+        ("early", [&[3, 0, 1, 1, 32][..], b"12345678901234567890", &[35], &data, &[8, 35]].concat()),
+        ("deadline", [&[3, 0, 0x11, 1, 12, 0xff, 0xff, 13, 35][..], &data].concat()),
+        ("cut-stream", [&[0x81, 0, 1, 1, 1, 3][..], &stream].concat()),
+        ("cut-unary", [&[0x80, 0, 1, 0, 1, 3][..], b"a message"].concat()),
+    ]
+}
+
+/// Three bytes make an operation.
+fn pair() -> Vec<(&'static str, Vec<u8>)> {
+    let open = [0, 1, 0];
+    let (send, finish) = ([8, 5, 0], [16, 0, 0]);
+    let (answer, success) = ([24, 7, 0], [32, 0, 0]);
+    let run = [46, 0, 0];
+    let call = [open, send, finish, run, answer, success, run].concat();
+    vec![
+        ("two-calls", [&[0, 3][..], &call, &call].concat()),
+        (
+            "stream",
+            [&[3, 1][..], &open, &send, &send, &run, &finish, &run, &answer, &answer, &success].concat(),
+        ),
+        ("close", [&[3, 3][..], &open, &send, &run, &[20, 0, 0], &run, &answer, &success, &run].concat()),
+        ("abort", [&[3, 3][..], &open, &send, &[56, 5, 0], &run, &[22, 0, 0], &run].concat()),
+        ("deadline", [&[3, 2][..], &[0, 100, 0], &send, &run, &[48, 200, 0], &run].concat()),
+        ("reset", [&[2, 3][..], &open, &send, &finish, &run, &[60, 0, 0], &run].concat()),
+        ("cut", [&[0x83, 0][..], &call, &call].concat()),
+    ]
+}
+
+#[test]
+fn the_seeds_are_checked_in() {
+    let update = std::env::var_os("UPDATE_SEEDS").is_some();
+    for (target, _) in TARGETS {
+        if update {
+            fs::create_dir_all(corpus(target)).unwrap();
+        }
+        for (name, seed) in seeds(target) {
+            let path = corpus(target).join(name);
+            if update {
+                fs::write(&path, &seed).unwrap();
+            }
+            assert!(fs::read(&path).is_ok_and(|found| found == seed), "{} differs", path.display());
+        }
+    }
+}
