@@ -116,9 +116,7 @@ macro_rules! link {
 link!(Client, in response::Parts, out request::Parts,
     fn stop_receiving(&mut self, _: Instant) {}
     fn abort(&mut self, now: Instant) -> bool {
-        // An exchange that HTTP has completed is not taken back, and leaves the link idle.
-        let complete = self.is_idle();
-        self.abort(now) == Recalled::Everything && !complete
+        self.abort(now) == Recalled::Everything
     }
     fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
         self.handle_write_failed(now, kind);

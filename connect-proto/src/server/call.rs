@@ -284,6 +284,11 @@ impl Call {
             Input::Head(_) => {}
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
+            Input::Misbehaved(fault) => {
+                self.signal(now, Signal::Misbehaved(fault));
+                // It is answered now, and nothing more of the request will come.
+                self.handle_end(now);
+            }
             Input::EndSent => {
                 self.send.step(SendInput::EndSent);
                 self.settle(now);
@@ -411,8 +416,8 @@ impl Call {
         self.signal(now, Signal::Abort(reason));
     }
 
-    /// Answers with a fault of the client: one that [`Inbound::decode`](crate::message::Inbound::decode) found in a
-    /// message, or one of its HTTP.
+    /// Answers with a fault of the client that [`Inbound::decode`](crate::message::Inbound::decode) found in a
+    /// message.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
         self.signal(now, Signal::Misbehaved(fault));

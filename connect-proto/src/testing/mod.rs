@@ -11,9 +11,9 @@ mod endpoint;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(any(feature = "testing", test))]
-pub mod grammar;
-#[cfg(any(feature = "testing", test))]
 pub mod fuzz;
+#[cfg(any(feature = "testing", test))]
+pub mod grammar;
 #[cfg(any(feature = "testing", test))]
 mod pair;
 #[cfg(any(feature = "testing", test))]
@@ -30,6 +30,9 @@ pub use self::{
     pair::{PROCEDURE, Pair, PairConfig, call, client_config, method, millis, secs},
     wire::Wire,
 };
+
+#[cfg(test)]
+pub(crate) use self::endpoint::Calls;
 
 #[cfg(feature = "arbitrary")]
 pub(crate) fn arbitrary_bytes(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<bytes::Bytes> {

@@ -356,7 +356,7 @@ fn a_fault_of_http_does_not_overrule_a_parsed_end() {
     let mut rig = bidi();
     rig.ok_head();
     rig.data(end_stream());
-    rig.reject(PeerMisbehaved::MalformedChunk);
+    rig.input(crate::call::Input::Misbehaved(PeerMisbehaved::MalformedChunk));
     rig.asked();
     let reason = CloseReason::PeerMisbehaved(PeerMisbehaved::MalformedChunk);
     assert_eq!(rig.tell_all(), [Told::Headers, Told::Success, Told::Closed(reason)]);

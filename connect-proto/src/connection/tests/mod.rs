@@ -4,6 +4,7 @@ mod closing;
 mod cuts;
 mod flow;
 mod lifecycle;
+mod model;
 mod properties;
 mod regressions;
 mod serving;
