@@ -20,7 +20,7 @@ use crate::proto::ClientCompatResponse;
 use crate::service::{self, Handler};
 use crate::{Codec, CodecError, Method};
 
-#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+#[allow(dead_code, reason = "it is a program of its own")]
 #[path = "../../../connect-proto/examples/blocking.rs"]
 mod example;
 
