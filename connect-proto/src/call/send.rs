@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::call::Chunk;
 use crate::error::ResetCode;
@@ -205,36 +205,37 @@ impl SendHalf {
         if max == 0 {
             return None;
         }
-        let chunk = match self.count_mergeable(max) {
-            0 | 1 => self.split_first(max)?,
-            count => self.merge(count),
+        let chunk = match self.find_mergeable(max) {
+            (0 | 1, _) => self.split_first(max)?,
+            (count, len) => self.merge(count, len),
         };
         self.queued -= chunk.len();
         Some(chunk)
     }
 
-    /// How many messages at the front of the queue are small and fit into one chunk together.
-    fn count_mergeable(&self, max: usize) -> usize {
-        let mut room = max.min(MERGED);
-        self.queue
-            .iter()
-            .take_while(|frame| {
-                let fits = frame.payload.len() <= SMALL && frame.len() <= room;
-                room = room.saturating_sub(frame.len());
-                fits
-            })
-            .count()
+    /// How many messages at the front of the queue are small and fit into one chunk together, and its length.
+    fn find_mergeable(&self, max: usize) -> (usize, usize) {
+        let (mut count, mut len) = (0, 0);
+        for frame in &self.queue {
+            let with_frame = len + frame.len();
+            if frame.payload.len() > SMALL || with_frame > max.min(MERGED) {
+                break;
+            }
+            (count, len) = (count + 1, with_frame);
+        }
+        (count, len)
     }
 
-    fn merge(&mut self, count: usize) -> Chunk {
-        let len = self.queue.iter().take(count).map(Frame::len).sum();
-        let mut merged = BytesMut::with_capacity(len);
+    fn merge(&mut self, count: usize, len: usize) -> Chunk {
+        let mut merged = Vec::with_capacity(len);
         for frame in self.queue.drain(..count) {
-            merged.extend_from_slice(frame.prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()));
+            if let Some(prefix) = frame.prefix {
+                merged.extend_from_slice(&prefix);
+            }
             merged.extend_from_slice(&frame.payload);
         }
         self.begun = false;
-        Chunk::from(merged.freeze())
+        Chunk::from(Bytes::from(merged))
     }
 
     fn split_first(&mut self, max: usize) -> Option<Chunk> {
