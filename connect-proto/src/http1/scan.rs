@@ -79,8 +79,7 @@ impl HeadScan {
     fn ended(self, buf: &[u8]) -> Result<Option<FoundHead>, PeerMisbehaved> {
         let head = buf.get(..self.scanned).unwrap_or(buf);
         // Every LF has a CR before it; were there more CRs than LFs, one of them would stand alone.
-        let crs = head.iter().filter(|byte| **byte == b'\r').count();
-        if crs != self.lines || self.lines < 2 {
+        if count_byte(b'\r', head) != self.lines || self.lines < 2 {
             return Err(PeerMisbehaved::MalformedHead);
         }
         Ok(Some(FoundHead { len: self.scanned, fields: self.lines - 2 }))
@@ -105,9 +104,23 @@ fn find_byte(needle: u8, haystack: &[u8]) -> Option<usize> {
     Some(words.len() * 8 + at)
 }
 
+/// How many of these bytes are `needle`, counted in pieces that the compiler can take many bytes of at once.
+fn count_byte(needle: u8, haystack: &[u8]) -> usize {
+    let in_piece = |piece: &[u8]| piece.iter().map(|byte| u8::from(*byte == needle)).sum::<u8>();
+    haystack.chunks(usize::from(u8::MAX)).map(|piece| usize::from(in_piece(piece))).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_counted_beyond_a_piece() {
+        for len in [0, 1, 254, 255, 256, 1000] {
+            assert_eq!(count_byte(b'\r', &vec![b'\r'; len]), len);
+            assert_eq!(count_byte(b'\r', &vec![b'\n'; len]), 0);
+        }
+    }
 
     #[test]
     fn find_byte_agrees_with_a_plain_search() {
