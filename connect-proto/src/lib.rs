@@ -44,6 +44,13 @@ pub mod message;
 pub mod metadata;
 pub mod server;
 #[cfg(any(feature = "testing", feature = "arbitrary", test))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable
+)]
 pub mod testing;
 mod time;
 pub mod wire;

@@ -20,7 +20,7 @@ use crate::proto::ClientCompatResponse;
 use crate::service::{self, Handler};
 use crate::{Codec, CodecError, Method};
 
-#[allow(dead_code, unreachable_pub, reason = "it is a program of its own")]
+#[allow(dead_code, reason = "it is a program of its own")]
 #[path = "../../../connect-proto/examples/blocking.rs"]
 mod example;
 
@@ -116,7 +116,10 @@ impl ClientCall {
 
     /// Drives the call until it yields something, which is passed on; false if that was not so before `until`.
     fn turn(&mut self, until: Option<Instant>) -> bool {
-        let Some(notice) = self.driver.turn(until) else { return false };
+        let Some(notice) = self.driver.turn(until) else {
+            assert!(until.is_some(), "a connection ended before its call");
+            return false;
+        };
         match notice {
             Notice::Readable(_) => self.take_event(),
             Notice::Closed(_, closed) => {
@@ -257,7 +260,10 @@ impl ServerCall<'_> {
             Some(Notice::Readable(_)) => self.take_event()?,
             Some(Notice::Closed(..)) => self.phase = Phase::Closed,
             Some(_) => {}
-            None => return Ok(false),
+            None => {
+                assert!(until.is_some(), "a connection ended before its call");
+                return Ok(false);
+            }
         }
         Ok(true)
     }

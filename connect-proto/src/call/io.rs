@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::error::{CloseReason, LostKind, ResetCode, RpcError};
+use crate::error::{CloseReason, LostKind, PeerMisbehaved, ResetCode, RpcError};
 use crate::message::Inbound;
 use crate::metadata::Metadata;
 
@@ -29,6 +29,8 @@ pub enum Input {
     Data(Bytes),
     /// The body is complete. Trailers, if HTTP carried any.
     End(Option<HeaderMap>),
+    /// The peer broke a rule of HTTP, so that the rest of its message is lost.
+    Misbehaved(PeerMisbehaved),
     /// The transport has written the call's last byte, which [`Transmit::End`] (or a head without a body) marked.
     EndSent,
     /// The peer reset this call alone.

@@ -181,6 +181,7 @@ impl Call {
             Input::Head(parts) => self.handle_head(now, *parts),
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
+            Input::Misbehaved(fault) => self.signal(now, Signal::Misbehaved(fault)),
             Input::EndSent => {
                 self.send.step(SendInput::EndSent);
                 self.settle(now);
@@ -292,20 +293,13 @@ impl Call {
         self.signal(now, Signal::Abort(reason));
     }
 
-    /// Ends the call with a fault of the server: one that [`Inbound::decode`](crate::message::Inbound::decode) or the
-    /// codec found in a message, or one of its HTTP.
+    /// Ends the call with a fault that [`Inbound::decode`](crate::message::Inbound::decode) or the codec found in one
+    /// of its messages.
     ///
-    /// A verdict that was already told stands. A success that still waits to be told gives way to a fault of a
-    /// message, but not to one of HTTP, which came after it.
+    /// A verdict that was already told stands; a success that still waits to be told gives way.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
-        let of_message = matches!(
-            fault,
-            PeerMisbehaved::DecompressedTooLarge { .. }
-                | PeerMisbehaved::CorruptCompression
-                | PeerMisbehaved::MalformedMessage
-        );
-        if of_message {
+        if !matches!(self.life, Life::Draining(_)) {
             self.events.overrule(call::error_of(CloseReason::PeerMisbehaved(fault)));
         }
         self.signal(now, Signal::Misbehaved(fault));

@@ -204,13 +204,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         let Some(event) = self.wire.link.poll_event() else { return false };
         let input = match event {
             http1::Event::Head { parts, .. } => return head(self, parts),
-            http1::Event::Misbehaved(fault) => {
-                if let Some(live) = &mut self.live {
-                    live.call.reject(now, fault);
-                }
-                // Where the message would have ended, nobody knows: it ends here.
-                Input::End(None)
-            }
+            http1::Event::Misbehaved(fault) => Input::Misbehaved(fault),
             http1::Event::Data(data) => {
                 self.wire.held += data.len() as u64;
                 Input::Data(data)

@@ -116,9 +116,7 @@ macro_rules! link {
 link!(Client, in response::Parts, out request::Parts,
     fn stop_receiving(&mut self, _: Instant) {}
     fn abort(&mut self, now: Instant) -> bool {
-        // An exchange that HTTP has completed is not taken back: there is none any more.
-        let under_way = self.is_receiving();
-        self.abort(now) == Recalled::Everything && under_way
+        self.abort(now) == Recalled::Everything
     }
     fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
         self.handle_write_failed(now, kind);

@@ -1,7 +1,7 @@
 //! What both call machines have in common, as a connection sees them.
 
 use crate::call::{Event, Input, Transmit};
-use crate::error::{AbortReason, PeerMisbehaved};
+use crate::error::AbortReason;
 use crate::time::Instant;
 use crate::{client, server};
 
@@ -12,7 +12,6 @@ pub trait Machine {
 
     fn handle_input(&mut self, now: Instant, input: Input);
     fn handle_timeout(&mut self, now: Instant);
-    fn reject(&mut self, now: Instant, fault: PeerMisbehaved);
     fn abort(&mut self, now: Instant, reason: AbortReason);
     fn poll_transmit(&mut self, max: usize) -> Option<Transmit<Self::Head>>;
     fn poll_event(&mut self) -> Option<Event>;
@@ -33,9 +32,6 @@ macro_rules! machine {
             }
             fn handle_timeout(&mut self, now: Instant) {
                 self.handle_timeout(now);
-            }
-            fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
-                self.reject(now, fault);
             }
             fn abort(&mut self, now: Instant, reason: AbortReason) {
                 self.abort(now, reason);

@@ -102,6 +102,8 @@ pub(crate) struct Opening {
     pub(crate) http2: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
+    /// An empty map for the response's headers.
+    pub(crate) headers: Metadata,
     pub(crate) deadline: Option<Instant>,
     pub(crate) expected: Option<u64>,
     /// Whether the application answers by itself, and so needs not be told.
@@ -200,7 +202,7 @@ impl Call {
             },
             deadline: opening.deadline,
             life: Life::Active,
-            head: Head::Open(Metadata::new()),
+            head: Head::Open(opening.headers),
             send: SendHalf::new(config.limits.send_queue),
             sent: Sent::Nothing,
             recv,
@@ -284,6 +286,11 @@ impl Call {
             Input::Head(_) => {}
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
+            Input::Misbehaved(fault) => {
+                self.signal(now, Signal::Misbehaved(fault));
+                // It is answered now, and nothing more of the request will come.
+                self.handle_end(now);
+            }
             Input::EndSent => {
                 self.send.step(SendInput::EndSent);
                 self.settle(now);
@@ -411,8 +418,8 @@ impl Call {
         self.signal(now, Signal::Abort(reason));
     }
 
-    /// Answers with a fault of the client: one that [`Inbound::decode`](crate::message::Inbound::decode) found in a
-    /// message, or one of its HTTP.
+    /// Answers with a fault of the client that [`Inbound::decode`](crate::message::Inbound::decode) found in a
+    /// message.
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
         let now = self.expire(now);
         self.signal(now, Signal::Misbehaved(fault));

@@ -166,14 +166,13 @@ impl Machine {
 
     pub(super) fn abort(&mut self, now: Instant) -> Recalled {
         self.expire(now);
-        let State::Exchange(_, recv) = self.state else {
-            return if self.state == State::Closed && self.touched {
-                Recalled::Rest
-            } else {
-                Recalled::Everything
-            };
-        };
         self.link.events.clear();
+        let recv = match self.state {
+            State::Exchange(_, recv) => recv,
+            // Of an exchange that is complete there is nothing to take back.
+            State::Idle => return Recalled::Rest,
+            State::Closed => return if self.touched { Recalled::Rest } else { Recalled::Everything },
+        };
         if !self.touched && self.link.unusable.is_none() {
             self.link.drop_output();
             self.apply(Input::Recall);
