@@ -38,6 +38,9 @@ pub struct MediaType<'a> {
 /// ```
 #[must_use]
 pub fn read(value: &HeaderValue) -> Option<MediaType<'_>> {
+    if let Some((streaming, codec)) = read_usual(value.as_bytes()) {
+        return Some(MediaType { streaming, codec: Cow::Borrowed(codec) });
+    }
     let (essence, parameters) = split(value)?;
     let subtype = strip_prefix(essence, "application/")?;
     let (streaming, codec) = match strip_prefix(subtype, "connect+") {
@@ -53,6 +56,17 @@ pub fn read(value: &HeaderValue) -> Option<MediaType<'_>> {
         Cow::Borrowed(codec)
     };
     Some(MediaType { streaming, codec })
+}
+
+/// The content types as almost every client writes them.
+fn read_usual(value: &[u8]) -> Option<(bool, &'static str)> {
+    match value {
+        b"application/proto" => Some((false, "proto")),
+        b"application/json" => Some((false, "json")),
+        b"application/connect+proto" => Some((true, "proto")),
+        b"application/connect+json" => Some((true, "json")),
+        _ => None,
+    }
 }
 
 /// The content type of messages in this codec.
