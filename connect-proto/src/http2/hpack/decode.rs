@@ -15,6 +15,8 @@ const SCRATCH: usize = 1024;
 pub(super) struct Entry {
     pub(super) field: Field,
     pub(super) name_len: usize,
+    /// What it counts (section 4.1).
+    pub(super) size: usize,
 }
 
 /// How a block ended that is valid HPACK.
@@ -34,8 +36,9 @@ pub(crate) enum BlockEnd {
 /// Decodes the field blocks that one peer sends on one connection.
 ///
 /// Memory: the dynamic table counts at most what [`new`](Decoder::new) and [`set_max_table_size`](Decoder::set_max_table_size)
-/// allow, and has copies of its own, so that it never pins a block; beside it one buffer of 1 KiB. Values given away are
-/// slices of the block or of that buffer, and pin it while they live.
+/// allow, which is up to eight times that much memory where entries are tiny, and it has copies of its own, so that it never
+/// pins a block; beside it there is one buffer of 1 KiB. Values given away are slices of the block or of such a buffer, and
+/// pin it while they live.
 ///
 /// Work: linear in the block, whatever its fields expand to, and the fields given away count at most the limit of the
 /// list: a large entry that is referenced many times counts each time.
@@ -121,8 +124,8 @@ impl Decoder {
         list: &mut List,
         sink: &mut impl FnMut(Field),
     ) -> Result<(), DecodeError> {
-        let (entry, size) = self.entry(index)?;
-        if list.admits(size) {
+        let entry = self.entry(index)?;
+        if list.admits(entry.size) {
             sink(entry.field.clone());
         }
         Ok(())
@@ -157,7 +160,7 @@ impl Decoder {
         let size = field_size(name_len, value.len());
         if self.table.make_room(size) {
             let copy = field(name.clone(), Bytes::copy_from_slice(&value), false);
-            self.table.insert(Entry { field: copy, name_len }, size);
+            self.table.insert(Entry { field: copy, name_len, size }, size);
         }
         if list.admits(size) {
             sink(field(name, value, false));
@@ -165,10 +168,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// The entry at `index` of both tables, and what it counts (section 2.3.3).
-    fn entry(&self, index: usize) -> Result<(&Entry, usize), DecodeError> {
+    /// The entry at `index` of both tables (section 2.3.3).
+    fn entry(&self, index: usize) -> Result<&Entry, DecodeError> {
         match static_table::get(index) {
-            Some(entry) => Some((entry, entry.size())),
+            Some(entry) => Some(entry),
             None => index.checked_sub(static_table::LEN + 1).and_then(|index| self.table.get(index)),
         }
         .ok_or(DecodeError::InvalidIndex)
@@ -178,7 +181,7 @@ impl Decoder {
     fn name(&mut self, reader: &mut Reader<'_>, first: u8, bits: u32) -> Result<(Name, usize), DecodeError> {
         let index = reader.integer(first, bits)?;
         if index > 0 {
-            let (entry, _) = self.entry(index)?;
+            let entry = self.entry(index)?;
             return Ok((Name::from(&entry.field), entry.name_len));
         }
         let text = reader.text()?;
@@ -250,20 +253,6 @@ fn field(name: Name, value: Bytes, sensitive: bool) -> Field {
             Field::Header(name, value)
         }
         Err(_) => Field::BadValue(name),
-    }
-}
-
-impl Entry {
-    /// What an entry of the static table counts: those are all valid.
-    fn size(&self) -> usize {
-        field_size(
-            self.name_len,
-            match &self.field {
-                Field::Pseudo(_, value) => value.len(),
-                Field::Header(_, value) => value.len(),
-                Field::BadName | Field::BadValue(_) => 0,
-            },
-        )
     }
 }
 

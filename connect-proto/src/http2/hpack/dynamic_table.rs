@@ -27,9 +27,9 @@ impl<E> Table<E> {
         self.max.saturating_sub(self.size)
     }
 
-    /// The entry at `index`, 0 being the newest, with its size.
-    pub(super) fn get(&self, index: usize) -> Option<(&E, usize)> {
-        self.entries.get(index).map(|(entry, size)| (entry, *size))
+    /// The entry at `index`, 0 being the newest.
+    pub(super) fn get(&self, index: usize) -> Option<&E> {
+        self.entries.get(index).map(|(entry, _)| entry)
     }
 
     /// The entries from the newest to the oldest.
@@ -96,7 +96,7 @@ mod tests {
     fn the_oldest_go_first() {
         let table = full(&[('a', 40), ('b', 40), ('c', 40)], 100);
         assert_eq!(held(&table), ("cb".into(), 80));
-        assert_eq!((table.get(0), table.get(1), table.get(2)), (Some((&'c', 40)), Some((&'b', 40)), None));
+        assert_eq!((table.get(0), table.get(1), table.get(2)), (Some(&'c'), Some(&'b'), None));
         assert_eq!(table.room(), 20);
     }
 

@@ -11,8 +11,8 @@ use super::DecodeError;
 const EOS: usize = 256;
 const MAX_LEN: usize = 30;
 
-/// The bits that one lookup takes: two of the shortest codes, and a table of 4 KiB.
-const STEP: usize = 10;
+/// The bits that one lookup takes: two of the usual codes, and a table of 16 KiB.
+const STEP: usize = 12;
 
 /// The lengths of the codes in bits, by symbol; EOS last.
 #[rustfmt::skip]
@@ -144,20 +144,24 @@ impl<'a> Bits<'a> {
         Self { input, bits: 0, have: 0 }
     }
 
-    /// Fills up to more than 32 bits while the input has them.
-    fn fill(&mut self) {
-        while self.have <= 32 {
-            if let Some((chunk, rest)) = self.input.split_first_chunk::<4>() {
-                self.bits |= u64::from(u32::from_be_bytes(*chunk)) << (32 - self.have);
-                self.have += 32;
-                self.input = rest;
-            } else if let Some((byte, rest)) = self.input.split_first() {
-                self.bits |= u64::from(*byte) << (56 - self.have);
-                self.have += 8;
-                self.input = rest;
-            } else {
-                return;
-            }
+    /// Takes as many whole bytes as fit, at least 56 bits in all, if there are 8 more bytes. The bits after those that
+    /// count are the next ones already, and stay right when they are taken again.
+    fn refill(&mut self) -> bool {
+        let Some(chunk) = self.input.first_chunk::<8>() else { return false };
+        self.bits |= u64::from_be_bytes(*chunk) >> self.have;
+        let bytes = (63 - self.have) / 8;
+        self.input = self.input.get(bytes as usize..).unwrap_or_default();
+        self.have += bytes * 8;
+        true
+    }
+
+    /// The same with the last bytes of the string: more than 48 bits while there are any.
+    fn refill_last(&mut self) {
+        while self.have <= 48 {
+            let Some((byte, rest)) = self.input.split_first() else { return };
+            self.bits |= u64::from(*byte) << (56 - self.have);
+            self.have += 8;
+            self.input = rest;
         }
     }
 
@@ -169,25 +173,42 @@ impl<'a> Bits<'a> {
     /// Writes the symbols to `room` and says how many there are.
     fn decode(mut self, room: &mut [u8]) -> Result<usize, DecodeError> {
         let mut at = 0;
-        loop {
-            self.fill();
-            if self.have <= 32 {
-                return self.finish(room, at);
-            }
-            while self.have > MAX_LEN as u32 {
+        while self.refill() {
+            at += self.take(room, at)?;
+            // What is left of 56 bits after a short code is enough for three steps more.
+            for _ in 0..3 {
                 let step = self.step();
-                if step == 0 {
-                    let (symbol, len) = self.long()?;
-                    put(room, at, u16::from(symbol));
-                    self.skip(len);
-                    at += 1;
-                } else {
-                    put(room, at, step as u16);
-                    self.skip(step >> 24);
-                    at += 1 + usize::from(step >> 24 != step >> 16 & 0xff);
+                if step == 0 || self.have < MAX_LEN as u32 {
+                    break;
                 }
+                at += self.take_step(step, room, at);
             }
         }
+        loop {
+            self.refill_last();
+            if self.have < MAX_LEN as u32 {
+                return self.finish(room, at);
+            }
+            at += self.take(room, at)?;
+        }
+    }
+
+    /// Takes one code or two; [`MAX_LEN`] bits have to be there.
+    fn take(&mut self, room: &mut [u8], at: usize) -> Result<usize, DecodeError> {
+        let step = self.step();
+        if step != 0 {
+            return Ok(self.take_step(step, room, at));
+        }
+        let (symbol, len) = self.long()?;
+        put(room, at, u16::from(symbol));
+        self.skip(len);
+        Ok(1)
+    }
+
+    fn take_step(&mut self, step: u32, room: &mut [u8], at: usize) -> usize {
+        put(room, at, step as u16);
+        self.skip(step >> 24);
+        1 + usize::from(step >> 24 != step >> 16 & 0xff)
     }
 
     /// The end of the string, where codes may be cut.

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::decode::Entry;
 use super::names::Policy;
-use super::{Field, Pseudo};
+use super::{FIELD_OVERHEAD, Field, Pseudo};
 
 macro_rules! rows {
     ($($name:literal $value:literal $policy:ident)*) => {
@@ -116,7 +116,7 @@ const fn entry(name: &'static str, value: &'static str) -> Entry {
         Some(pseudo) => Field::Pseudo(pseudo, Bytes::from_static(value.as_bytes())),
         None => Field::Header(HeaderName::from_static(name), HeaderValue::from_static(value)),
     };
-    Entry { field, name_len: name.len() }
+    Entry { field, name_len: name.len(), size: name.len() + value.len() + FIELD_OVERHEAD }
 }
 
 #[cfg(test)]
