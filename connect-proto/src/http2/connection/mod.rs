@@ -189,6 +189,12 @@ impl<R: Role> Engine<R> {
         self.phase == Phase::Closed
     }
 
+    /// Whether new streams are taken, as far as this side is concerned.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// Whether bytes of the peer are of use now. Reading depends on the progress of writing only when the peer has made
     /// this side answer more than [`Limits::max_unwritten_replies`] of its frames and reads nothing.
     #[must_use]
