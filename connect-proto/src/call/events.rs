@@ -1,7 +1,6 @@
 //! What waits to be told to the application.
 
-use std::collections::VecDeque;
-
+use crate::call::queue::Queue;
 use crate::call::{Closed, Event};
 use crate::error::RpcError;
 use crate::message::Inbound;
@@ -11,7 +10,7 @@ use crate::metadata::Metadata;
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     headers: Option<Metadata>,
-    messages: VecDeque<(Inbound, u64)>,
+    messages: Queue<(Inbound, u64)>,
     /// Bytes that the waiting messages took on the wire, prefixes included.
     waiting: u64,
     writable: bool,
@@ -35,9 +34,10 @@ impl Events {
     }
 
     /// `wire_len` counts the prefix too.
+    #[inline]
     pub(crate) fn message(&mut self, message: Inbound, wire_len: u64) {
         self.waiting += wire_len;
-        self.messages.push_back((message, wire_len));
+        self.messages.push((message, wire_len));
     }
 
     pub(crate) fn writable(&mut self) {
@@ -76,7 +76,7 @@ impl Events {
 
     /// Forgets the messages, which the application has said it does not want.
     pub(crate) fn purge_messages(&mut self) {
-        self.messages = VecDeque::new();
+        self.messages = Queue::new();
         self.waiting = 0;
         // An end without the messages before it would look like a request that had none.
         self.half_closed = false;
@@ -105,11 +105,12 @@ impl Events {
     }
 
     /// The next event; the last one is withheld while `withhold_closed`.
+    #[inline]
     pub(crate) fn poll(&mut self, withhold_closed: bool) -> Option<Event> {
         if let Some(headers) = self.headers.take() {
             return Some(Event::Headers(headers));
         }
-        if let Some((message, wire_len)) = self.messages.pop_front() {
+        if let Some((message, wire_len)) = self.messages.pop() {
             self.waiting -= wire_len;
             return Some(Event::Message(message));
         }

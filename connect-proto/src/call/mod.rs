@@ -6,6 +6,7 @@ mod io;
 mod kind;
 mod life;
 mod limits;
+mod queue;
 mod recv;
 mod send;
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! The sending half: a queue of messages that turns into chunks of a body.
 
-use std::collections::VecDeque;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::call::Chunk;
+use crate::call::queue::Queue;
 use crate::error::ResetCode;
 use crate::wire::envelope::{Flags, PREFIX_LEN, Prefix};
 
@@ -96,7 +95,7 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct SendHalf {
     state: SendState,
-    queue: VecDeque<Frame>,
+    queue: Queue<Frame>,
     /// Whether the first frame of the queue has been taken in part.
     begun: bool,
     queued: usize,
@@ -110,7 +109,7 @@ impl SendHalf {
     pub(crate) fn new(high_water: usize) -> Self {
         SendHalf {
             state: SendState::Open,
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             begun: false,
             queued: 0,
             high_water,
@@ -161,12 +160,16 @@ impl SendHalf {
 
     fn push(&mut self, frame: Frame) {
         self.queued += frame.len();
-        self.queue.push_back(frame);
+        self.queue.push(frame);
     }
 
     /// Forgets every message of which nothing has been taken.
     pub(crate) fn drop_not_begun(&mut self) {
-        self.queue.truncate(usize::from(self.begun));
+        if self.begun {
+            self.queue.keep_first();
+        } else {
+            self.queue = Queue::new();
+        }
         self.queued = self.queue.iter().map(Frame::len).sum();
         self.starved = false;
     }
@@ -185,7 +188,7 @@ impl SendHalf {
     }
 
     fn clear(&mut self) {
-        self.queue = VecDeque::new();
+        self.queue = Queue::new();
         self.begun = false;
         self.queued = 0;
         self.starved = false;
@@ -205,46 +208,47 @@ impl SendHalf {
         if max == 0 {
             return None;
         }
-        let chunk = match self.count_mergeable(max) {
-            0 | 1 => self.split_first(max)?,
-            count => self.merge(count),
+        let chunk = match self.find_mergeable(max) {
+            (0 | 1, _) => self.split_first(max)?,
+            (count, len) => self.merge(count, len),
         };
         self.queued -= chunk.len();
         Some(chunk)
     }
 
-    /// How many messages at the front of the queue are small and fit into one chunk together.
-    fn count_mergeable(&self, max: usize) -> usize {
-        let mut room = max.min(MERGED);
-        self.queue
-            .iter()
-            .take_while(|frame| {
-                let fits = frame.payload.len() <= SMALL && frame.len() <= room;
-                room = room.saturating_sub(frame.len());
-                fits
-            })
-            .count()
+    /// How many messages at the front of the queue are small and fit into one chunk together, and its length.
+    fn find_mergeable(&self, max: usize) -> (usize, usize) {
+        let (mut count, mut len) = (0, 0);
+        for frame in self.queue.iter() {
+            let with_frame = len + frame.len();
+            if frame.payload.len() > SMALL || with_frame > max.min(MERGED) {
+                break;
+            }
+            (count, len) = (count + 1, with_frame);
+        }
+        (count, len)
     }
 
-    fn merge(&mut self, count: usize) -> Chunk {
-        let len = self.queue.iter().take(count).map(Frame::len).sum();
-        let mut merged = BytesMut::with_capacity(len);
-        for frame in self.queue.drain(..count) {
-            merged.extend_from_slice(frame.prefix.as_ref().map_or(&[], |prefix| prefix.as_slice()));
+    fn merge(&mut self, count: usize, len: usize) -> Chunk {
+        let mut merged = Vec::with_capacity(len);
+        for frame in std::iter::from_fn(|| self.queue.pop()).take(count) {
+            if let Some(prefix) = frame.prefix {
+                merged.extend_from_slice(&prefix);
+            }
             merged.extend_from_slice(&frame.payload);
         }
         self.begun = false;
-        Chunk::from(merged.freeze())
+        Chunk::from(Bytes::from(merged))
     }
 
     fn split_first(&mut self, max: usize) -> Option<Chunk> {
-        let first = self.queue.front_mut()?;
+        let first = self.queue.first_mut()?;
         let prefix = first.prefix.take();
         let room = max.saturating_sub(if prefix.is_some() { PREFIX_LEN } else { 0 });
         let part = first.payload.split_to(first.payload.len().min(room));
         self.begun = !first.payload.is_empty();
         if !self.begun {
-            self.queue.pop_front();
+            self.queue.pop();
         }
         Some(match prefix {
             Some(prefix) => Chunk::with_prefix(prefix, part),

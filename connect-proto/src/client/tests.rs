@@ -5,3 +5,4 @@ mod life;
 mod requests;
 mod responses;
 mod sending;
+mod streams;

@@ -102,6 +102,8 @@ pub(crate) struct Opening {
     pub(crate) http2: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
+    /// An empty map for the response's headers.
+    pub(crate) headers: Metadata,
     pub(crate) deadline: Option<Instant>,
     pub(crate) expected: Option<u64>,
     /// Whether the application answers by itself, and so needs not be told.
@@ -200,7 +202,7 @@ impl Call {
             },
             deadline: opening.deadline,
             life: Life::Active,
-            head: Head::Open(Metadata::new()),
+            head: Head::Open(opening.headers),
             send: SendHalf::new(config.limits.send_queue),
             sent: Sent::Nothing,
             recv,

@@ -158,6 +158,9 @@ impl Incoming {
         let deadline = timeout.map(|timeout| self.at.saturating_add(timeout));
         let mut opening = self.opening(response_compression);
         opening.deadline = deadline;
+        // The request's fields have been read: their map takes those of the response.
+        opening.headers = self.parts.headers;
+        opening.headers.clear();
         let query = match self.form {
             Form::Get(Ok(query)) => Some(query.message),
             _ => None,
@@ -183,6 +186,7 @@ impl Incoming {
                 .and_then(|codec| media_type::write(streaming, codec).ok())
                 .unwrap_or(HeaderValue::from_static("application/octet-stream")),
             compression,
+            headers: Metadata::new(),
             deadline: None,
             expected: crate::call::content_length(&self.parts.headers),
             by_application: false,

@@ -150,6 +150,7 @@ impl Decoder {
     ///
     /// # Errors
     /// What `admit` refused with. The decoder must not be used any more then.
+    #[inline]
     pub fn decode<E>(
         &mut self,
         data: &mut Bytes,
@@ -211,6 +212,7 @@ impl Decoder {
     }
 
     /// A payload that lies whole at the front of `data`.
+    #[inline]
     fn take_whole(&mut self, data: &mut Bytes, len: usize) -> Bytes {
         if self.whole <= COPY || len.saturating_mul(PIN_FACTOR) >= self.whole {
             return data.split_to(len);

@@ -9,6 +9,7 @@ use crate::metadata::Metadata;
 use crate::time::Instant;
 
 impl Call {
+    #[inline]
     pub(super) fn expire(&mut self, now: Instant) -> Instant {
         let now = self.clock.advance(now);
         // One limit may lead to the next; the last one closes.

@@ -290,3 +290,12 @@ fn the_window_is_given_back_after_the_end() {
     rig.data("late");
     assert_eq!(rig.call.take_credit(), 29);
 }
+
+#[test]
+fn what_is_half_assembled_is_credited_at_the_end() {
+    let mut rig = client_stream().active();
+    rig.data([envelope(0, "waits"), prefix(0, 50).to_vec(), vec![0; 20]].concat());
+    assert_eq!(rig.call.take_credit(), 0);
+    rig.lost(crate::error::LostKind::Eof, crate::call::Processed::Unknown);
+    assert_eq!(rig.call.take_credit(), 25);
+}

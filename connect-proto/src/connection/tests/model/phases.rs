@@ -20,7 +20,7 @@ pub(super) struct Peer {
 }
 
 /// The client's phases.
-pub(super) const CLIENT: [&str; 14] = [
+pub(super) const CLIENT: [&str; 16] = [
     "unsent",
     "head half written",
     "sending without a response head",
@@ -34,12 +34,19 @@ pub(super) const CLIENT: [&str; 14] = [
     "ending",
     "draining",
     "draining, request stuck",
+    "draining patiently",
+    "draining patiently, request stuck",
     "closed",
 ];
 
 pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
     let kind = if phase == "unsent" { Kind::Unary } else { BIDI };
-    let mut client = Alone::calling_with(client_config(), kind, Some(super::DEADLINE));
+    let mut config = client_config();
+    let patient = phase.contains("patiently");
+    if patient {
+        config.limits.drain_http1.time = 2 * super::DEADLINE;
+    }
+    let mut client = Alone::calling_with(config, kind, Some(super::DEADLINE));
     let mut facts = rules::Client {
         stage: Stage::Active,
         stuck: false,
@@ -48,6 +55,7 @@ pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
         response_over: false,
         verdict: None,
         unsolicited: false,
+        patient,
     };
     let response = peer::response(kind, &[b"a message"]);
     match phase {
@@ -61,7 +69,7 @@ pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
             facts.stuck = true;
             client.run();
         }
-        "ending" | "draining, request stuck" => {
+        "ending" | "draining, request stuck" | "draining patiently, request stuck" => {
             client.outgoing.allow(400);
             client.end.send(vec![b'x'; 100_000]).unwrap();
             client.run();
@@ -80,7 +88,7 @@ pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
     }
     let head = peer::STREAM_HEAD.len();
     let seen = match phase {
-        "response head seen" | "draining" => head,
+        "response head seen" | "draining" | "draining patiently" => head,
         // A chunk that ends inside of an envelope.
         "mid-envelope" => 0,
         "mid-chunk" => head + 8,
@@ -110,7 +118,7 @@ pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
             facts.verdict = Some(Ok(()));
         }
         "closed" => facts = facts.happens(super::Op::EndOfStream),
-        "draining" | "draining, request stuck" => {
+        _ if phase.starts_with("draining") => {
             client.end.close();
             client.run();
             facts.stage = Stage::Draining;

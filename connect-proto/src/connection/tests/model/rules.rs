@@ -59,6 +59,8 @@ pub(super) struct Client {
     pub(super) verdict: Verdict,
     /// Bytes came that answer nothing.
     pub(super) unsolicited: bool,
+    /// The drain may last until after the deadline.
+    pub(super) patient: bool,
 }
 
 impl Client {
@@ -119,8 +121,6 @@ impl Client {
         match op {
             Op::Close | Op::Finish => {}
             Op::Abort => self.broken_off(Why::Aborted, None),
-            // It lies beyond the budget, and the limit that comes first decides.
-            Op::Deadline => self.broken_off(Why::DrainTimedOut, None),
             Op::Eof | Op::Reset => self.broken_off(Why::TransportLost, None),
             Op::EndOfStream => {
                 self.response_over = true;
@@ -132,7 +132,8 @@ impl Client {
                 self.stuck = false;
                 self.settle(Why::Complete);
             }
-            Op::TimePasses => self.broken_off(Why::DrainTimedOut, None),
+            // The limit that comes first counts, however late anybody looks.
+            Op::TimePasses | Op::Deadline => self.broken_off(Why::DrainTimedOut, None),
         }
     }
 
@@ -141,8 +142,7 @@ impl Client {
         match op {
             Op::Close | Op::Finish => {}
             Op::Abort => self.broken_off(Why::Aborted, None),
-            // It lies beyond the budget, and the limit that comes first decides.
-            Op::Deadline => self.broken_off(Why::DrainTimedOut, None),
+            Op::Deadline if self.patient => self.broken_off(Why::Deadline, None),
             Op::Eof | Op::Reset => self.broken_off(Why::TransportLost, None),
             Op::EndOfStream => {
                 self.peer_ends();
@@ -154,7 +154,9 @@ impl Client {
                 self.stuck = false;
                 self.settle(Why::Drained);
             }
-            Op::TimePasses => self.broken_off(Why::DrainTimedOut, None),
+            Op::TimePasses if self.patient && self.stuck => self.broken_off(Why::WriteStalled, None),
+            Op::TimePasses if self.patient => {}
+            Op::TimePasses | Op::Deadline => self.broken_off(Why::DrainTimedOut, None),
         }
     }
 

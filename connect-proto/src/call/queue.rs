@@ -1,0 +1,55 @@
+//! A queue for what mostly comes one at a time.
+
+use std::collections::VecDeque;
+
+/// A queue that allocates nothing while it holds one thing at a time.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    /// What was pushed while the queue was empty.
+    first: Option<T>,
+    rest: VecDeque<T>,
+}
+
+impl<T> Queue<T> {
+    pub(crate) fn new() -> Self {
+        Queue { first: None, rest: VecDeque::new() }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.rest.is_empty()
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) {
+        if self.is_empty() {
+            self.first = Some(item);
+        } else {
+            self.rest.push_back(item);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.first.take().or_else(|| self.rest.pop_front())
+    }
+
+    pub(crate) fn first_mut(&mut self) -> Option<&mut T> {
+        self.first.as_mut().or_else(|| self.rest.front_mut())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+
+    /// Forgets all but the first.
+    pub(crate) fn keep_first(&mut self) {
+        self.rest.truncate(usize::from(self.first.is_none()));
+    }
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Queue::new()
+    }
+}
