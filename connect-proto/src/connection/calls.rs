@@ -14,13 +14,15 @@ use crate::time::Instant;
 /// Timers of calls that are gone are swept when there are so many more of them than calls.
 const STALE_TIMERS: usize = 64;
 
+/// The limits of calls, the next one first. One that its call is not [armed](Watch::armed) for is stale.
+pub(super) type Timers = BinaryHeap<Reverse<(Instant, CallId)>>;
+
 #[derive(Debug)]
 pub(super) struct Calls<S: Side> {
     slots: Vec<Slot<S>>,
     free: Vec<u32>,
     by_stream: HashMap<StreamKey, CallId>,
-    /// An entry that its call is not [armed](Entry::armed) for is stale.
-    timers: BinaryHeap<Reverse<(Instant, CallId)>>,
+    timers: Timers,
     /// Never used twice, so that an id never names another call.
     next_generation: u32,
 }
@@ -36,17 +38,46 @@ pub(super) struct Entry<S: Side> {
     /// `None` while it waits for one.
     pub(super) stream: Option<StreamKey>,
     pub(super) stage: Stage<S>,
-    /// Whether it stands in the queue of those that have something to tell.
-    pub(super) queued: bool,
+    pub(super) watch: Watch,
     /// When its head went out.
     pub(super) head_at: Option<Instant>,
+}
+
+/// What is kept up to date after anything that may have changed a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Watch {
+    /// Whether the call stands in the queue of those that have something to tell.
+    pub(super) queued: bool,
+    /// The limit for which it stands among the timers.
     armed: Option<Instant>,
+}
+
+impl Watch {
+    /// Takes note of what the call has to tell and of its next limit. True if it is to be put into the queue.
+    pub(super) fn update<M: Machine>(&mut self, live: &Live<M>, timers: &mut Timers) -> bool {
+        if let Some(due) = live.call.poll_timeout().filter(|due| self.armed.is_none_or(|armed| *due < armed))
+        {
+            self.armed = Some(due);
+            timers.push(Reverse((due, live.id)));
+        }
+        self.tell(live.call.has_only_closed() || (live.call.has_events() && !live.told))
+    }
+
+    fn tell(&mut self, tells: bool) -> bool {
+        let is_new = tells && !self.queued;
+        self.queued |= tells;
+        is_new
+    }
 }
 
 #[derive(Debug)]
 pub(super) enum Stage<S: Side> {
     /// Server: neither started nor refused.
-    Arrived { incoming: S::Incoming, told: bool, inputs: Vec<Input> },
+    Arrived {
+        incoming: S::Incoming,
+        told: bool,
+        inputs: Vec<Input>,
+    },
     Live(Live<S::Call>),
 }
 
@@ -69,12 +100,16 @@ impl<S: Side> Calls<S> {
         self.slots.len() - self.free.len()
     }
 
-    pub(super) fn insert(&mut self, stream: Option<StreamKey>, stage: impl FnOnce(CallId) -> Stage<S>) -> CallId {
+    pub(super) fn insert(
+        &mut self,
+        stream: Option<StreamKey>,
+        stage: impl FnOnce(CallId) -> Stage<S>,
+    ) -> CallId {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         let at = self.free.pop().unwrap_or(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
-        let id = CallId(u64::from(generation) << 32 | u64::from(at));
-        let entry = Entry { stream, stage: stage(id), queued: false, head_at: None, armed: None };
+        let id = CallId::from_parts(at, generation);
+        let entry = Entry { stream, stage: stage(id), watch: Watch::default(), head_at: None };
         let slot = Slot { generation, entry: Some(entry) };
         match self.slots.get_mut(at as usize) {
             Some(free) => *free = slot,
@@ -94,8 +129,8 @@ impl<S: Side> Calls<S> {
     }
 
     fn slot(&mut self, id: CallId) -> Option<&mut Slot<S>> {
-        let slot = self.slots.get_mut((id.0 & u64::from(u32::MAX)) as usize)?;
-        (u64::from(slot.generation) == id.0 >> 32).then_some(slot)
+        let (at, generation) = id.parts();
+        self.slots.get_mut(at as usize).filter(|slot| slot.generation == generation)
     }
 
     pub(super) fn get(&mut self, id: CallId) -> Option<&mut Entry<S>> {
@@ -103,8 +138,9 @@ impl<S: Side> Calls<S> {
     }
 
     pub(super) fn incoming(&self, id: CallId) -> Option<&S::Incoming> {
-        let slot = self.slots.get((id.0 & u64::from(u32::MAX)) as usize)?;
-        match &slot.entry.as_ref().filter(|_| u64::from(slot.generation) == id.0 >> 32)?.stage {
+        let (at, generation) = id.parts();
+        let slot = self.slots.get(at as usize).filter(|slot| slot.generation == generation)?;
+        match &slot.entry.as_ref()?.stage {
             Stage::Arrived { incoming, .. } => Some(incoming),
             Stage::Live(_) => None,
         }
@@ -119,13 +155,15 @@ impl<S: Side> Calls<S> {
         if let Some(stream) = entry.stream {
             self.by_stream.remove(&stream);
         }
-        self.free.push((id.0 & u64::from(u32::MAX)) as u32);
+        self.free.push(id.parts().0);
         if self.is_empty() {
             // A burst of calls does not keep its memory for the life of the connection.
             *self = Calls { next_generation: self.next_generation, ..Calls::new() };
         } else if self.timers.len() > STALE_TIMERS + 4 * self.len() {
             let mut timers = std::mem::take(&mut self.timers);
-            timers.retain(|Reverse((at, id))| self.get(*id).is_some_and(|entry| entry.armed == Some(*at)));
+            timers.retain(|Reverse((at, id))| {
+                self.get(*id).is_some_and(|entry| entry.watch.armed == Some(*at))
+            });
             self.timers = timers;
         }
         Some(entry)
@@ -140,43 +178,41 @@ impl<S: Side> Calls<S> {
         let slot = self.slot(id)?;
         let entry = slot.entry.take()?;
         let (stage, inputs) = match entry.stage {
-            Stage::Arrived { incoming, inputs, .. } => (Stage::Live(Live::new(id, start(incoming))), Some(inputs)),
+            Stage::Arrived { incoming, inputs, .. } => {
+                (Stage::Live(Live::new(id, start(incoming))), Some(inputs))
+            }
             live => (live, None),
         };
         slot.entry = Some(Entry { stage, ..entry });
         inputs
     }
 
-    /// Takes note of the limits of a call. True if it has something to tell and is not queued for that yet: it counts
-    /// as queued then.
+    /// See [`Watch::update`].
     pub(super) fn watch(&mut self, id: CallId) -> bool {
-        let Some(entry) = self.get(id) else { return false };
-        let (due, tells) = match &entry.stage {
-            Stage::Arrived { told, .. } => (None, !told),
-            Stage::Live(live) => {
-                let tells = live.call.has_only_closed() || (live.call.has_events() && !live.told);
-                (live.call.poll_timeout(), tells)
-            }
-        };
-        let is_new = tells && !entry.queued;
-        entry.queued |= tells;
-        if let Some(due) = due.filter(|due| entry.armed.is_none_or(|armed| *due < armed)) {
-            entry.armed = Some(due);
-            self.timers.push(Reverse((due, id)));
+        match self.get_with_timers(id) {
+            Some((Entry { stage: Stage::Live(live), watch, .. }, timers)) => watch.update(live, timers),
+            Some((Entry { stage: Stage::Arrived { told, .. }, watch, .. }, _)) => watch.tell(!*told),
+            None => false,
         }
-        is_new
+    }
+
+    /// A call, and the timers that it is watched by.
+    pub(super) fn get_with_timers(&mut self, id: CallId) -> Option<(&mut Entry<S>, &mut Timers)> {
+        let (at, generation) = id.parts();
+        let slot = self.slots.get_mut(at as usize).filter(|slot| slot.generation == generation)?;
+        Some((slot.entry.as_mut()?, &mut self.timers))
     }
 
     /// A call whose limit has come. It is to be [watched](Self::watch) again.
     pub(super) fn pop_due(&mut self, now: Instant) -> Option<CallId> {
         while let Some(&Reverse((at, id))) = self.timers.peek() {
-            let is_armed = self.get(id).is_some_and(|entry| entry.armed == Some(at));
+            let is_armed = self.get(id).is_some_and(|entry| entry.watch.armed == Some(at));
             if is_armed && at > now {
                 return None;
             }
             self.timers.pop();
             if is_armed {
-                self.get(id)?.armed = None;
+                self.get(id)?.watch.armed = None;
                 return Some(id);
             }
         }
@@ -199,7 +235,13 @@ impl<S: Side> Entry<S> {
     }
 
     /// Writes for one turn: heads and ends, and about `max` bytes of the body.
-    pub(super) fn write(&mut self, engine: &mut Engine<S::Http2>, now: Instant, stream: StreamKey, max: usize) {
+    pub(super) fn write(
+        &mut self,
+        engine: &mut Engine<S::Http2>,
+        now: Instant,
+        stream: StreamKey,
+        max: usize,
+    ) {
         let Stage::Live(live) = &mut self.stage else { return };
         let mut left = max;
         while let Some(transmit) = live.call.poll_transmit(left) {
@@ -221,5 +263,15 @@ impl<S: Side> Entry<S> {
                 Transmit::StopReceiving => engine.stop_receiving(now, stream),
             }
         }
+    }
+}
+
+impl CallId {
+    fn from_parts(slot: u32, generation: u32) -> Self {
+        CallId(u64::from(generation) << 32 | u64::from(slot))
+    }
+
+    fn parts(self) -> (u32, u32) {
+        (self.0 as u32, (self.0 >> 32) as u32)
     }
 }

@@ -110,6 +110,11 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         self.wire.link.is_closed()
     }
 
+    /// Whether a call could be put on the connection.
+    pub(super) fn is_free(&self) -> bool {
+        self.live.is_none() && self.wire.link.is_idle() && self.wire.link.reuse().is_ok()
+    }
+
     pub(super) fn wants_read(&self) -> bool {
         self.wire.has_window() && !self.is_untold() && self.wire.link.wants_read()
     }

@@ -17,6 +17,7 @@
 
 #[cfg(feature = "http2")]
 mod calls;
+mod carried;
 mod client;
 mod exchange;
 mod link;
@@ -41,9 +42,9 @@ pub use server::{Server, ServerCall};
 use crate::call::{Closed, Processed};
 use crate::error::{CloseReason, LostKind};
 use crate::http1::{self, NotReusable, Shutdown};
-use crate::time::Instant;
 #[cfg(feature = "http2")]
 use crate::http2;
+use crate::time::Instant;
 use exchange::Exchange;
 #[cfg(feature = "http2")]
 use multiplex::Multiplex;
@@ -68,9 +69,6 @@ pub trait Role: Side {}
 
 /// What the connection speaks.
 enum Protocol<R: Side> {
-    /// Server: HTTP/1.1 or HTTP/2, as the client's first bytes will tell. Until then HTTP/1.1 waits for them.
-    #[cfg(feature = "http2")]
-    Undecided(Box<Http1<R>>, Arc<http2::Limits>),
     Http1(Box<Http1<R>>),
     #[cfg(feature = "http2")]
     Http2(Box<Multiplex<R>>),
@@ -80,14 +78,15 @@ enum Protocol<R: Side> {
 struct Http1<R: Side> {
     exchange: Exchange<R::Link, R::Call>,
     arrival: R::Arrival,
+    /// Server: the client's first bytes may still turn out to be HTTP/2, with these limits.
+    #[cfg(feature = "http2")]
+    or_http2: Option<Arc<http2::Limits>>,
 }
 
 /// Calls the method of the same name of what is spoken.
 macro_rules! spoken {
     ($self:ident, $method:ident($($argument:expr),*)) => {
         match &mut $self.protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Undecided(http1, _) => http1.exchange.$method($($argument),*),
             Protocol::Http1(http1) => http1.exchange.$method($($argument),*),
             #[cfg(feature = "http2")]
             Protocol::Http2(multiplex) => multiplex.$method($($argument),*),
@@ -102,8 +101,6 @@ impl<R: Role> Connection<R> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match &self.protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Undecided(http1, _) => http1.exchange.is_closed(),
             Protocol::Http1(http1) => http1.exchange.is_closed(),
             #[cfg(feature = "http2")]
             Protocol::Http2(multiplex) => multiplex.engine.is_closed(),
@@ -114,8 +111,6 @@ impl<R: Role> Connection<R> {
     #[must_use]
     pub fn wants_read(&self) -> bool {
         match &self.protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Undecided(http1, _) => http1.exchange.wants_read(),
             Protocol::Http1(http1) => !R::is_awaited(&http1.arrival) && http1.exchange.wants_read(),
             #[cfg(feature = "http2")]
             Protocol::Http2(multiplex) => multiplex.engine.wants_read(),
@@ -152,12 +147,11 @@ impl<R: Role> Connection<R> {
             return;
         }
         match &mut self.protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Undecided(..) => {}
             Protocol::Http1(http1) => {
-                let Http1 { exchange, arrival } = &mut **http1;
+                let Http1 { exchange, arrival, .. } = &mut **http1;
                 if !R::is_awaited(arrival) {
-                    exchange.handle_read(now, buf, |exchange, parts| R::take_head(exchange, arrival, now, parts));
+                    exchange
+                        .handle_read(now, buf, |exchange, parts| R::take_head(exchange, arrival, now, parts));
                 }
             }
             #[cfg(feature = "http2")]
@@ -168,15 +162,16 @@ impl<R: Role> Connection<R> {
     /// Tells HTTP/2 from HTTP/1.1 by its preface (RFC 9113, section 3.4). False if more bytes are needed for that.
     #[cfg(feature = "http2")]
     fn decide(&mut self, now: Instant, buf: &BytesMut) -> bool {
-        let Protocol::Undecided(http1, limits) = &mut self.protocol else { return true };
+        let Protocol::Http1(http1) = &mut self.protocol else { return true };
+        let Some(limits) = &http1.or_http2 else { return true };
         let begins_alike = http2::PREFACE.starts_with(buf.get(..http2::PREFACE.len()).unwrap_or(buf));
         if begins_alike && buf.len() < http2::PREFACE.len() {
             return false;
         }
         if begins_alike {
-            self.protocol = Protocol::Http2(Box::new(Multiplex::new(now, limits.clone())));
-        } else if let Some(http1) = R::decided(http1, now) {
-            self.protocol = Protocol::Http1(Box::new(http1));
+            self.protocol = Protocol::Http2(Box::new(Multiplex::new(now, limits.clone(), 0)));
+        } else {
+            http1.or_http2 = None;
         }
         true
     }
@@ -240,8 +235,6 @@ impl<R: Role> Connection<R> {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Undecided(http1, _) => http1.exchange.poll_timeout(),
             Protocol::Http1(http1) => http1.exchange.poll_timeout(),
             #[cfg(feature = "http2")]
             Protocol::Http2(multiplex) => multiplex.poll_timeout(),
@@ -257,8 +250,6 @@ impl<R: Role> Connection<R> {
 impl<R: Role> fmt::Debug for Connection<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match &self.protocol {
-            #[cfg(feature = "http2")]
-            Protocol::Undecided(..) => "undecided",
             Protocol::Http1(_) => "HTTP/1.1",
             #[cfg(feature = "http2")]
             Protocol::Http2(_) => "HTTP/2",
@@ -267,8 +258,62 @@ impl<R: Role> fmt::Debug for Connection<R> {
     }
 }
 
+/// What tells the roles apart, for this crate's eyes only.
+mod role {
+    use std::fmt::Debug;
+
+    use super::exchange::Exchange;
+    use super::link::Link;
+    use super::machine::Machine;
+    use super::{Instant, Notice};
+    #[cfg(feature = "http2")]
+    use crate::{
+        call::Input,
+        error::PeerMisbehaved,
+        http2::{Engine, OpenError, Role as Http2Role, StreamKey},
+    };
+
+    pub trait Side: Sized {
+        type Link: Link + Debug;
+        type Call: Machine<Head = <Self::Link as Link>::Out> + Debug;
+        /// Over HTTP/1.1, a head that waits to be looked at.
+        type Arrival;
+        /// A request of which only the head is known.
+        #[cfg(feature = "http2")]
+        type Incoming: Debug;
+        #[cfg(feature = "http2")]
+        type Http2: Http2Role<In = <Self::Link as Link>::In, Out = <Self::Link as Link>::Out> + Debug;
+
+        /// Takes the head of a message; false if nothing more may be read before the application has looked at it.
+        fn take_head(
+            exchange: &mut Exchange<Self::Link, Self::Call>,
+            arrival: &mut Self::Arrival,
+            now: Instant,
+            parts: Box<<Self::Link as Link>::In>,
+        ) -> bool;
+        fn is_awaited(arrival: &Self::Arrival) -> bool;
+        fn poll_arrival(arrival: &mut Self::Arrival) -> Option<Notice>;
+
+        /// The head of a message over HTTP/2.
+        #[cfg(feature = "http2")]
+        fn read_head(now: Instant, parts: Box<<Self::Link as Link>::In>) -> Head<Self>;
+        /// What a fault of the peer's on a stream, which is reset by it, means to the call.
+        #[cfg(feature = "http2")]
+        fn read_fault(fault: PeerMisbehaved) -> Input;
+        #[cfg(feature = "http2")]
+        fn open(engine: &mut Engine<Self::Http2>, now: Instant) -> Result<StreamKey, OpenError>;
+    }
+
+    /// What a head is.
+    #[cfg(feature = "http2")]
+    pub enum Head<S: Side> {
+        Response(Input),
+        Request(S::Incoming),
+    }
+}
+
 /// Names a call on its connection. No two calls of one connection have the same.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallId(u64);
 
 /// What a connection may cost, beside the limits of its calls.
@@ -277,17 +322,27 @@ pub struct CallId(u64);
 pub struct ConnectionConfig {
     /// The limits of HTTP/1.1.
     pub http1: Arc<http1::Limits>,
+    /// Over HTTP/1.1: bytes of a body that may wait unread before the connection stops reading. A larger message still
+    /// passes, up to the limit of its call. 64 KiB.
+    pub receive_window: u64,
     /// The limits of HTTP/2.
     #[cfg(feature = "http2")]
     pub http2: Arc<http2::Limits>,
-    /// Bytes of bodies that may wait unread before the connection stops reading. A larger message still passes, up
-    /// to the limit of its call. 64 KiB.
-    pub receive_window: u64,
+    /// Client, over HTTP/2: calls that may wait for a stream when the server takes no more at once. 1,000.
+    #[cfg(feature = "http2")]
+    pub waiting_calls: usize,
 }
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        ConnectionConfig { http1: Arc::default(), receive_window: 64 << 10 }
+        ConnectionConfig {
+            http1: Arc::default(),
+            receive_window: 64 << 10,
+            #[cfg(feature = "http2")]
+            http2: Arc::default(),
+            #[cfg(feature = "http2")]
+            waiting_calls: 1000,
+        }
     }
 }
 
@@ -303,6 +358,9 @@ pub enum Notice {
     /// The call is over, and what became of the connection is known. The last notice of a call, after all of its
     /// events were polled; the call is gone with it.
     Closed(CallId, CallClosed),
+    /// Client, over HTTP/2: a call was given up, and nothing at all came from the server since its head went out. The
+    /// connection may be dead without knowing it, and should not get further calls.
+    Suspect,
     /// The connection carries no more calls, for this reason. Told once, after the last call is closed.
     Ended(NotReusable),
 }

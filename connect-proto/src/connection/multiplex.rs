@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::calls::{Calls, Entry, Stage};
+use super::calls::{Calls, Entry, Stage, Timers, Watch};
 use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
 use super::{CallClosed, CallId, Notice};
-use crate::call::{Closed, Event, Input, Processed, Transmit};
+use crate::call::{Closed, Event, Input, Processed};
 use crate::error::{CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
 use crate::http2::{self, Engine, StreamKey};
@@ -20,11 +20,12 @@ use crate::time::{Instant, earliest};
 
 /// A connection that carries many calls.
 #[derive(Debug)]
-pub struct Multiplex<S: Side> {
+pub(super) struct Multiplex<S: Side> {
     pub(super) engine: Engine<S::Http2>,
     pub(super) calls: Calls<S>,
     /// Client: calls that wait for a stream.
     waiting: VecDeque<CallId>,
+    max_waiting: usize,
     /// Calls that have something to tell, each once.
     ready: VecDeque<CallId>,
     /// Why no further calls are taken, where the engine does not say.
@@ -36,13 +37,13 @@ pub struct Multiplex<S: Side> {
 
 /// A stream as its call sees it.
 #[derive(Debug)]
-pub(super) struct OnStream<'a, S: Side> {
-    pub(super) engine: &'a mut Engine<S::Http2>,
+struct StreamCarrier<'a, S: Side> {
+    engine: &'a mut Engine<S::Http2>,
     /// `None` while the call waits for one.
-    pub(super) stream: Option<StreamKey>,
+    stream: Option<StreamKey>,
 }
 
-impl<S: Side> Carrier for OnStream<'_, S> {
+impl<S: Side> Carrier for StreamCarrier<'_, S> {
     fn reset(&mut self, now: Instant, code: ResetCode) -> bool {
         if let Some(stream) = self.stream {
             self.engine.reset(now, stream, code);
@@ -63,12 +64,47 @@ impl<S: Side> Carrier for OnStream<'_, S> {
     }
 }
 
+/// A call on its stream, as the application sees it.
+#[derive(Debug)]
+pub(super) struct OnStream<'a, S: Side> {
+    live: &'a mut Live<S::Call>,
+    carrier: StreamCarrier<'a, S>,
+    watch: &'a mut Watch,
+    timers: &'a mut Timers,
+    ready: &'a mut VecDeque<CallId>,
+}
+
+impl<S: Side> OnStream<'_, S> {
+    pub(super) fn call(&self) -> &S::Call {
+        &self.live.call
+    }
+
+    pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
+        let done = self.live.command(&mut self.carrier, now, command);
+        self.touched();
+        done
+    }
+
+    pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        let event = self.live.poll_event(&mut self.carrier, now);
+        self.touched();
+        event
+    }
+
+    fn touched(&mut self) {
+        if self.watch.update(self.live, self.timers) {
+            self.ready.push_back(self.live.id);
+        }
+    }
+}
+
 impl<S: Side> Multiplex<S> {
-    pub(super) fn new(now: Instant, limits: Arc<http2::Limits>) -> Self {
+    pub(super) fn new(now: Instant, limits: Arc<http2::Limits>, max_waiting: usize) -> Self {
         Multiplex {
             engine: Engine::new(now, limits),
             calls: Calls::new(),
             waiting: VecDeque::new(),
+            max_waiting,
             ready: VecDeque::new(),
             why: None,
             suspect: false,
@@ -112,7 +148,7 @@ impl<S: Side> Multiplex<S> {
                 && let Stage::Live(live) = &mut entry.stage
             {
                 live.call.handle_timeout(now);
-                live.settle(&mut OnStream::<S> { engine: &mut self.engine, stream: entry.stream }, now);
+                live.settle(&mut StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream }, now);
             }
             self.touched(id);
         }
@@ -156,7 +192,7 @@ impl<S: Side> Multiplex<S> {
             // Bounded by the stream's window, which nothing widens before the call is started.
             Stage::Arrived { inputs, .. } => inputs.push(input),
             Stage::Live(live) => {
-                let mut carrier = OnStream::<S> { engine: &mut self.engine, stream: entry.stream };
+                let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.input(&mut carrier, now, input);
                 carrier.want_write();
             }
@@ -175,14 +211,22 @@ impl<S: Side> Multiplex<S> {
         id
     }
 
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// Whether no further call may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.max_waiting && !self.waiting.is_empty()
+    }
+
+    pub(super) fn on_stream(&mut self, id: CallId) -> Option<OnStream<'_, S>> {
+        let (entry, timers) = self.calls.get_with_timers(id)?;
+        let Entry { stream, stage: Stage::Live(live), watch, .. } = entry else { return None };
+        let carrier = StreamCarrier { engine: &mut self.engine, stream: *stream };
+        Some(OnStream { live, carrier, watch, timers, ready: &mut self.ready })
     }
 
     /// Gives streams to the calls that wait, and fails them when there will be none.
     fn assign(&mut self, now: Instant) {
         while let Some(&id) = self.waiting.front() {
-            let waits = self.calls.get(id).is_some_and(Entry::is_unfinished);
+            let waits = self.calls.get(id).is_some_and(|entry| entry.is_unfinished());
             if waits {
                 match S::open(&mut self.engine, now) {
                     Ok(stream) => {
@@ -201,7 +245,12 @@ impl<S: Side> Multiplex<S> {
     }
 
     /// Makes a call of a request that has arrived; false if there is no such request.
-    pub(super) fn start(&mut self, now: Instant, id: CallId, start: impl FnOnce(S::Incoming) -> S::Call) -> bool {
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        start: impl FnOnce(S::Incoming) -> S::Call,
+    ) -> bool {
         let Some(inputs) = self.calls.start(id, start) else { return false };
         for input in inputs {
             self.input(now, id, input);
@@ -241,7 +290,7 @@ impl<S: Side> Multiplex<S> {
     pub(super) fn poll_ready(&mut self) -> Option<Notice> {
         while let Some(id) = self.ready.pop_front() {
             let Some(entry) = self.calls.get(id) else { continue };
-            entry.queued = false;
+            entry.watch.queued = false;
             match &mut entry.stage {
                 Stage::Arrived { told: told @ false, .. } => {
                     *told = true;

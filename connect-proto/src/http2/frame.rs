@@ -7,7 +7,7 @@ use crate::error::{PeerMisbehaved, ResetCode};
 /// Bytes of a frame's head.
 pub(super) const HEAD_LEN: usize = 9;
 /// What a client sends first (section 3.4).
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The payload that every peer accepts (section 4.2).
 pub(super) const DEFAULT_FRAME_SIZE: u32 = 16 << 10;
 

@@ -38,6 +38,7 @@ mod tests;
 pub use crate::http1::Shutdown;
 pub use connection::{Client, Engine, GoAway, OpenError, Server};
 pub use events::Event;
+pub(crate) use frame::PREFACE;
 pub use guard::{Counters, Guards, Rate};
 pub use limits::{KeepAlive, Limits};
 pub use role::{ClientRole, Role, ServerRole};
