@@ -103,7 +103,7 @@ impl<M: Machine> Rig<M> {
                 self.call.handle_timeout(self.now);
                 check_timer(self.now, self.call.poll_timeout());
             }
-            14 => self.call.reject(self.now, PeerMisbehaved::MalformedChunk),
+            14 => self.call.handle_input(self.now, Input::Misbehaved(PeerMisbehaved::MalformedChunk)),
             15..=18 => _ = self.transmit(reader.u16().into()),
             19..=21 => _ = self.event(),
             _ => self.take_credit(u64::MAX),
