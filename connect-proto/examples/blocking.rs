@@ -60,6 +60,11 @@ impl Driver<Server> {
     pub fn accept(socket: TcpStream, config: &ConnectionConfig) -> io::Result<Self> {
         Driver::new(ServerConnection::new(Instant::ORIGIN, config), socket)
     }
+
+    /// Drives an accepted socket, where HTTP/2 was agreed on.
+    pub fn accept_http2(socket: TcpStream, config: &ConnectionConfig) -> io::Result<Self> {
+        Driver::new(ServerConnection::http2(Instant::ORIGIN, config), socket)
+    }
 }
 
 impl<R: Role> Driver<R> {
@@ -189,18 +194,19 @@ pub enum Next {
     Done,
 }
 
-/// Accepts for ever, a thread for each connection. `begin` starts or refuses each request, and says what answers it.
+/// Serves for ever, a thread for each connection. `accept` makes a driver for each, as [`Driver::accept`] does. `begin`
+/// starts or refuses each request, and says what answers it.
 pub fn serve<H: Handler>(
     listener: TcpListener,
-    config: ConnectionConfig,
+    accept: impl Fn(TcpStream) -> io::Result<Driver<Server>> + Clone + Send + 'static,
     begin: impl Fn(&mut ServerConnection, Instant, CallId) -> Option<H> + Clone + Send + 'static,
 ) {
     for socket in listener.incoming().flatten() {
-        let (config, begin) = (config.clone(), begin.clone());
+        let (accept, begin) = (accept.clone(), begin.clone());
         std::thread::spawn(move || {
-            let driver = Driver::accept(socket, &config)?;
-            Serving { driver, handlers: HashMap::new() }.run(begin);
-            io::Result::Ok(())
+            if let Ok(driver) = accept(socket) {
+                Serving { driver, handlers: HashMap::new() }.run(begin);
+            }
         });
     }
 }
@@ -281,16 +287,24 @@ impl Handler for Echo {
     }
 }
 
+/// Says hello to itself; or serves `Echo` at the address that is given, over HTTP/2 alone if `http2` comes after it.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let (given, version) = (std::env::args().nth(1), std::env::args().nth(2));
+    let listener = TcpListener::bind(given.as_deref().unwrap_or("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
-    let (config, spec) =
-        (Arc::new(ServerConfig::default()), MethodSpec::new(Kind::Unary, &Arc::from(["text".into()])));
-    std::thread::spawn(move || {
-        serve(listener, ConnectionConfig::default(), move |connection, now, id| {
+    let config = Arc::new(ServerConfig::default());
+    let spec = MethodSpec::new(Kind::Unary, &Arc::from(["text".to_owned()])).side_effect_free();
+    let accept = if version.as_deref() == Some("http2") { Driver::accept_http2 } else { Driver::accept };
+    let server = std::thread::spawn(move || {
+        let accept = move |socket| accept(socket, &ConnectionConfig::default());
+        serve(listener, accept, move |connection, now, id| {
             connection.start(now, id, &config, &spec).then_some(Echo)
         });
     });
+    if given.is_some() {
+        println!("serving at {address}");
+        return server.join().map_err(|_| "the server panicked".into());
+    }
 
     println!("over HTTP/1.1");
     say_hello(Driver::connect(address, &ConnectionConfig::default())?, address)?;

@@ -45,9 +45,8 @@ impl Runtime for Blocking {
     }
 
     fn serve(&self, listener: TcpListener, config: Arc<ServerConfig>) -> Result<(), Unsupported> {
-        example::serve(listener, ConnectionConfig::default(), move |connection, now, id| {
-            begin(connection, now, id, &config)
-        });
+        let accept = |socket| Driver::accept(socket, &ConnectionConfig::default());
+        example::serve(listener, accept, move |connection, now, id| begin(connection, now, id, &config));
         Ok(())
     }
 }

@@ -16,16 +16,15 @@ use connect_proto::metadata::Metadata;
 use connect_proto::server::{MethodSpec, Refusal, ServerConfig};
 use http::{HeaderName, HeaderValue};
 
-use super::blocking::{self, Handler, Next};
+use super::blocking::{self, Driver, Handler, Next};
 
 pub(crate) fn start(listener: TcpListener) {
     let mut config = ServerConfig::default();
     config.compressions = Compressions::none(); // else the flood would be a trickle
     let config = Arc::new(config);
     std::thread::spawn(move || {
-        blocking::serve(listener, ConnectionConfig::default(), move |connection, now, id| {
-            begin(connection, now, id, &config)
-        });
+        let accept = |socket| Driver::accept(socket, &ConnectionConfig::default());
+        blocking::serve(listener, accept, move |connection, now, id| begin(connection, now, id, &config));
     });
 }
 

@@ -414,7 +414,7 @@ impl Endpoint<Client> {
     /// A client's end.
     #[must_use]
     pub fn client(config: &ConnectionConfig) -> Self {
-        Endpoint::new(Connection::http1(Instant::ORIGIN, config))
+        Endpoint::new(Connection::<Client>::http1(Instant::ORIGIN, config))
     }
 
     /// Opens a call, which commands go to from now on.

@@ -12,6 +12,7 @@ use crate::connection::{
     CallClosed, CallId, ClientConnection, Connection, ConnectionConfig, Fate, Notice, Role, ServerConnection,
 };
 use crate::error::{AbortReason, CloseReason, Code};
+use crate::http2;
 use crate::message::Outbound;
 use crate::metadata::Metadata;
 use crate::server::ServerConfig;
@@ -312,4 +313,26 @@ fn a_server_that_shuts_down_ends_within_its_grace() {
     two.client.handle_eof(two.now);
     two.listen();
     assert_eq!(two.verdicts[&id], Err(Code::Unavailable));
+}
+
+/// What a server answers to a client's first bytes, and whether it closes then.
+fn greeted(mut server: ServerConnection, bytes: &[u8]) -> (String, bool) {
+    let now = Instant::ORIGIN;
+    let mut buf = BytesMut::from(bytes);
+    server.handle_read(now, &mut buf);
+    let mut slices = [IoSlice::new(&[]); 16];
+    let filled = server.output(now, &mut slices);
+    let answer: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+    server.handle_written(now, answer.len());
+    (String::from_utf8_lossy(&answer).into_owned(), server.poll_shutdown().is_some())
+}
+
+#[test]
+fn a_version_that_was_agreed_on_is_not_guessed() {
+    let config = ConnectionConfig::default();
+    let get = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let (answer, closes) = greeted(ServerConnection::http2(Instant::ORIGIN, &config), get);
+    assert!(closes && !answer.starts_with("HTTP/1.1"), "{answer}");
+    let (answer, closes) = greeted(ServerConnection::http1(Instant::ORIGIN, &config), http2::PREFACE);
+    assert!(closes && answer.starts_with("HTTP/1.1 505"), "{answer}");
 }
