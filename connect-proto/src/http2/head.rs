@@ -29,8 +29,11 @@ pub(super) struct Fields {
     path: Option<Bytes>,
     status: Option<StatusCode>,
     headers: HeaderMap,
+    /// The pieces of the cookie (section 8.2.3), put together at the end so that many of them cost no more than few.
+    crumbs: Vec<HeaderValue>,
     content_length: Option<u64>,
-    seen_header: bool,
+    /// Fields other than pseudo-headers.
+    seen: usize,
     /// The first rule that was broken.
     fault: Option<PeerMisbehaved>,
 }
@@ -53,8 +56,9 @@ impl Fields {
             path: None,
             status: None,
             headers: HeaderMap::new(),
+            crumbs: Vec::new(),
             content_length: None,
-            seen_header: false,
+            seen: 0,
             fault: None,
         }
     }
@@ -88,7 +92,7 @@ impl Fields {
             Section::Response => name == Pseudo::Status,
             Section::Trailers => false,
         };
-        if self.seen_header || !belongs {
+        if self.seen > 0 || !belongs {
             return Err(fault);
         }
         let repeated = match name {
@@ -103,9 +107,8 @@ impl Fields {
 
     fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), PeerMisbehaved> {
         let fault = PeerMisbehaved::MalformedHead;
-        self.seen_header = true;
-        // Counted with what is skipped or joined below, and so by keys as well as by values.
-        if self.headers.len() >= self.max_headers {
+        self.seen += 1;
+        if self.seen > self.max_headers {
             return Err(PeerMisbehaved::TooManyHeaders { limit: self.max_headers as u64 });
         }
         let bytes = value.as_bytes();
@@ -122,23 +125,35 @@ impl Fields {
                 return Err(PeerMisbehaved::InvalidContentLength);
             }
         }
-        if name == header::COOKIE
-            && let Some(cookie) = self.headers.get_mut(&name)
-        {
-            // Section 8.2.3: crumbs are put together again.
-            let whole = [cookie.as_bytes(), b"; ", bytes].concat();
-            *cookie = HeaderValue::from_maybe_shared(Bytes::from(whole)).map_err(|_| fault)?;
+        if name == header::COOKIE {
+            self.crumbs.push(value);
             return Ok(());
         }
         self.headers.try_append(name, value).map_err(|_| fault)?;
         Ok(())
     }
 
-    /// The head of a request.
-    pub(super) fn into_request(self) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
+    /// The end of the section.
+    fn finish(&mut self) -> Result<(), PeerMisbehaved> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
+        let cookie = match self.crumbs.as_slice() {
+            [] => return Ok(()),
+            [cookie] => cookie.clone(),
+            crumbs => {
+                let crumbs: Vec<&[u8]> = crumbs.iter().map(HeaderValue::as_bytes).collect();
+                let whole = Bytes::from(crumbs.join(b"; ".as_slice()));
+                HeaderValue::from_maybe_shared(whole).map_err(|_| PeerMisbehaved::MalformedHead)?
+            }
+        };
+        self.headers.try_insert(header::COOKIE, cookie).map_err(|_| PeerMisbehaved::MalformedHead)?;
+        Ok(())
+    }
+
+    /// The head of a request.
+    pub(super) fn into_request(mut self) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
+        self.finish()?;
         let fault = PeerMisbehaved::MalformedHead;
         let method = self.method.ok_or(fault)?;
         // Section 8.5: no server of RPCs is a tunnel.
@@ -159,10 +174,8 @@ impl Fields {
     }
 
     /// The head of a final response.
-    pub(super) fn into_response(self) -> Result<ReceivedHead<response::Parts>, PeerMisbehaved> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
+    pub(super) fn into_response(mut self) -> Result<ReceivedHead<response::Parts>, PeerMisbehaved> {
+        self.finish()?;
         let mut parts = Box::new(http::Response::new(()).into_parts().0);
         parts.status = self.status.ok_or(PeerMisbehaved::MalformedHead)?;
         parts.version = Version::HTTP_2;
@@ -171,12 +184,9 @@ impl Fields {
     }
 
     /// The trailers; none if there are no fields.
-    pub(super) fn into_trailers(self) -> Result<Option<Box<HeaderMap>>, PeerMisbehaved> {
-        match self.fault {
-            Some(fault) => Err(fault),
-            None if self.headers.is_empty() => Ok(None),
-            None => Ok(Some(Box::new(self.headers))),
-        }
+    pub(super) fn into_trailers(mut self) -> Result<Option<Box<HeaderMap>>, PeerMisbehaved> {
+        self.finish()?;
+        Ok(if self.headers.is_empty() { None } else { Some(Box::new(self.headers)) })
     }
 }
 

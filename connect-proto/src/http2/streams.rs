@@ -87,6 +87,16 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The window update to send, if the peer has more to send and it is worth one.
+    pub(super) fn widen(&mut self) -> Option<(StreamId, u32)> {
+        if !self.state.is_receiving() || self.recv_muted {
+            return None;
+        }
+        Some((self.id?, self.recv.update()?))
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     generation: u32,
