@@ -12,7 +12,7 @@ const COPY_AT_MOST: usize = 1 << 10;
 /// DATA frames are filled up to this.
 const FILL: usize = super::frame::DEFAULT_FRAME_SIZE as usize;
 /// What an idle connection keeps of its staging buffer, and of its queues in pieces.
-const IDLE_STAGED: usize = 1 << 10;
+const IDLE_STAGED: usize = 2 << 10;
 const IDLE_PIECES: usize = 8;
 
 /// Where a frame begins: among all bytes of the connection, and among those that were staged.
@@ -88,6 +88,11 @@ impl Output {
     /// Queues a frame that answers one of the peer's.
     pub(super) fn reply(&mut self, frame: &[u8]) {
         self.frame(frame);
+        self.replied();
+    }
+
+    /// What was queued last answers one of the peer's frames.
+    pub(super) fn replied(&mut self) {
         if !self.dead {
             self.replies.push_back(self.end());
         }

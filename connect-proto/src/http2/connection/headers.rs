@@ -202,6 +202,7 @@ impl<R: Role> Engine<R> {
         if too_large {
             let encoder = &mut self.encoder;
             self.output.headers(id, true, |to| encoder.block(to).pseudo(Pseudo::Status, b"431"));
+            self.output.replied();
         }
         let code = if too_large { ResetCode::NO_ERROR } else { fault.reset_code() };
         let cause = if too_large && headers.end { Cause::Ended } else { Cause::ResetHere };

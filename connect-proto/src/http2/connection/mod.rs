@@ -51,7 +51,7 @@ pub struct GoAway {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There are as many streams as the peer takes at once.
+    /// There are as many streams as the peer takes at once, or the output is full.
     #[error("connection busy")]
     Busy,
     /// The connection takes no more streams.
@@ -429,12 +429,44 @@ impl Client {
     /// Before the peer's SETTINGS have come, 100 streams may be open.
     ///
     /// # Errors
-    /// The peer takes no more streams at once, or none at all any more.
+    /// The peer takes no more streams at once or the output is full; or it takes none at all any more.
     pub fn open(&mut self, now: Instant) -> Result<StreamKey, OpenError> {
         let now = self.expire(now);
         self.check_open()?;
         let key = self.insert(None);
         self.settle(now);
         Ok(key)
+    }
+}
+
+#[cfg(test)]
+impl<R: Role> Engine<R> {
+    /// Every byte of every window is somewhere: what the connection holds is what its streams hold.
+    pub(super) fn check_conservation(&self) {
+        assert!(self.recv.is_conserved());
+        let mut held = 0;
+        for (_, stream) in self.streams.iter() {
+            assert!(stream.recv.is_conserved());
+            held += stream.recv.held();
+        }
+        assert_eq!(self.recv.held(), held, "bytes of the connection's window that no stream holds");
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.active == 0
+            && self.output.is_empty()
+            && self.events.is_empty()
+            && self.ends.is_empty()
+            && self.schedule.is_empty(true)
+            && self.recv.held() == 0
+    }
+
+    /// Bytes of memory that an idle connection keeps, but for HPACK's.
+    pub(super) fn held(&self) -> usize {
+        self.streams.held()
+            + self.output.held()
+            + self.events.capacity() * size_of::<(StreamKey, Event<R::In>)>()
+            + self.ends.capacity() * size_of::<(u64, StreamKey)>()
     }
 }

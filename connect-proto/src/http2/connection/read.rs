@@ -270,12 +270,8 @@ impl<R: Role> Engine<R> {
         }
         let Some(stream) = self.streams.get_mut(key) else { return };
         let n = stream.recv.consume(n);
-        if stream.state.is_receiving()
-            && !stream.recv_muted
-            && let Some(id) = stream.id
-            && let Some(by) = stream.recv.update()
-        {
-            self.output.frame(&frame::window_update(Some(id), by));
+        if let Some((id, by)) = stream.widen() {
+            self.output.reply(&frame::window_update(Some(id), by));
         }
         self.give_back(n);
     }
@@ -284,7 +280,7 @@ impl<R: Role> Engine<R> {
         if !self.phase.is_ending()
             && let Some(by) = self.recv.update()
         {
-            self.output.frame(&frame::window_update(None, by));
+            self.output.reply(&frame::window_update(None, by));
         }
     }
 }

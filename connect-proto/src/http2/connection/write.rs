@@ -15,6 +15,8 @@ use super::{Client, Engine};
 use crate::call::{BodySize, Chunk, Processed};
 use crate::error::{LostKind, ResetCode};
 
+/// Data in smaller pieces does not allow for the window updates that make it so small (CVE-2019-9511).
+const DRIBBLE: usize = 16;
 /// A client takes no more streams when fewer ids than these are left.
 const LAST_IDS: u32 = 1 << 16;
 
@@ -24,7 +26,8 @@ impl Client {
         if self.phase != Phase::Open || self.output.is_dead() || self.input_over.is_some() || spent {
             return Err(OpenError::GoingAway);
         }
-        if self.active >= self.peer.max_streams.min(LAST_IDS / 4) as usize {
+        // Opening and resetting while the peer reads nothing must not fill the output either.
+        if self.active >= self.peer.max_streams.min(LAST_IDS / 4) as usize || self.room() == 0 {
             return Err(OpenError::Busy);
         }
         Ok(())
@@ -117,7 +120,9 @@ impl<R: Role> Engine<R> {
             stream.send.take(len);
             self.send.take(len);
             stream.last_frame = Some(self.output.data(id, stream.last_frame, prefix, part));
-            self.guard.message_frame();
+            if len >= DRIBBLE {
+                self.guard.message_frame();
+            }
             prefix = &[];
             room -= len;
         }

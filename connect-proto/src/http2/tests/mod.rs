@@ -31,6 +31,12 @@ fn at(seconds: u64) -> Instant {
     Instant::ORIGIN.saturating_add(secs(seconds))
 }
 
+fn limits_with(set: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    set(&mut limits);
+    limits
+}
+
 /// A machine, and a peer that is written by hand.
 struct Peer<R: Role> {
     engine: Engine<R>,
