@@ -2,14 +2,6 @@
 //!
 //! [`Pair`] is a client and a server joined by two [`Wire`]s; [`Alone`] is one of them with the test as its peer.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "what fails a test panics"
-)]
-
 #[cfg(any(feature = "testing", test))]
 mod alone;
 #[cfg(any(feature = "testing", test))]
