@@ -213,7 +213,7 @@ impl<S: Side> Multiplex<S> {
 
     /// Whether no further call may wait.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.max_waiting && !self.waiting.is_empty()
+        self.waiting.len() >= self.max_waiting
     }
 
     pub(super) fn on_stream(&mut self, id: CallId) -> Option<OnStream<'_, S>> {
