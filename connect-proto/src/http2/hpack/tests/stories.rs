@@ -81,5 +81,5 @@ fn round_trip_through_our_encoder() {
         }
     }
     // Traffic of browsers, whose fields we index few of.
-    assert!(ours * 10 < plain * 7, "{ours} of {plain} bytes");
+    assert!(plain == 0 || ours * 10 < plain * 7, "{ours} of {plain} bytes");
 }
