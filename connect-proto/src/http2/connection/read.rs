@@ -221,7 +221,7 @@ impl<R: Role> Engine<R> {
             return;
         }
         let is_small = len <= COPY_AT_MOST || len < buf.capacity() / COPY_OUT_OF;
-        if !is_small || len > GATHER_AT_MOST {
+        if !is_small {
             self.flush_gathered();
             let data = buf.split_to(len.min(buf.len())).freeze();
             self.events.push_back((key, Event::Data(data)));
