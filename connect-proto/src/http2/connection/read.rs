@@ -133,7 +133,7 @@ impl<R: Role> Engine<R> {
         if body.len == 0 && !end {
             self.guard.count(now, Nuisance::EmptyFrame)?;
         } else {
-            self.guard.message_frame();
+            self.guard.message_frame(body.len);
         }
         let key = match self.take_data(id, len, body.len as u64, end) {
             Ok(key) => key,
