@@ -222,9 +222,10 @@ impl Output {
         filled
     }
 
-    /// Drops `n` bytes from the front, or all if there are fewer, and says how many those were.
+    /// Drops `n` bytes from the front, or all that were shown if those are fewer, and says how many it dropped.
     pub(super) fn acknowledge(&mut self, n: usize) -> usize {
-        let n = n.min(self.len);
+        let shown = usize::try_from(self.shown.saturating_sub(self.written)).unwrap_or(self.len);
+        let n = n.min(self.len).min(shown);
         let mut left = n;
         while let Some(piece) = self.pieces.front_mut() {
             let (taken, rest) = match piece {
@@ -249,8 +250,6 @@ impl Output {
         }
         self.len -= n;
         self.written += n as u64;
-        // Bytes that were acknowledged without having been shown will not change either.
-        self.shown = self.shown.max(self.written);
         while self.replies.front().is_some_and(|end| *end <= self.written) {
             self.replies.pop_front();
         }

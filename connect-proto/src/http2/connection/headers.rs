@@ -99,7 +99,7 @@ impl<R: Role> Engine<R> {
 
     /// A complete field block. It is decompressed in any case, so that the table stays in step.
     fn block(&mut self, now: Instant, headers: Headers, block: &Bytes) -> Result<(), PeerMisbehaved> {
-        self.guard.message_frame();
+        self.guard.message_frame(block.len());
         let key = self.streams.find(headers.id);
         let state = key.and_then(|key| self.streams.get(key)).map(|stream| stream.state);
         let section = match state {

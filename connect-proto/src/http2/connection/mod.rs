@@ -282,7 +282,8 @@ impl<R: Role> Engine<R> {
         self.settle(now);
     }
 
-    /// The first `n` bytes that [`output`](Self::output) shows are written. More than it shows counts as all of it.
+    /// The first `n` bytes that [`output`](Self::output) has shown are written. More than it has shown counts as all of
+    /// those.
     pub fn handle_written(&mut self, now: Instant, n: usize) {
         let now = self.expire(now);
         self.written(n);

@@ -133,7 +133,7 @@ impl<R: Role> Engine<R> {
         if body.len == 0 && !end {
             self.guard.count(now, Nuisance::EmptyFrame)?;
         } else {
-            self.guard.message_frame();
+            self.guard.message_frame(body.len);
         }
         let key = match self.take_data(id, len, body.len as u64, end) {
             Ok(key) => key,
@@ -221,7 +221,7 @@ impl<R: Role> Engine<R> {
             return;
         }
         let is_small = len <= COPY_AT_MOST || len < buf.capacity() / COPY_OUT_OF;
-        if !is_small || len > GATHER_AT_MOST {
+        if !is_small {
             self.flush_gathered();
             let data = buf.split_to(len.min(buf.len())).freeze();
             self.events.push_back((key, Event::Data(data)));

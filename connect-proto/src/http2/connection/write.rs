@@ -60,7 +60,7 @@ impl<R: Role> Engine<R> {
             stream.to_head = R::is_head_request(parts);
             stream.send_left = if let BodySize::Exact(len) = body { Some(len) } else { None };
         }
-        self.guard.message_frame();
+        self.guard.message_frame(0);
         self.enter(key, next);
         if end {
             self.ended(key, id);
@@ -121,7 +121,7 @@ impl<R: Role> Engine<R> {
             self.send.take(len);
             stream.last_frame = Some(self.output.data(id, stream.last_frame, prefix, part));
             if len >= DRIBBLE {
-                self.guard.message_frame();
+                self.guard.message_frame(len);
             }
             prefix = &[];
             room -= len;

@@ -164,6 +164,21 @@ fn window_updates_of_an_honest_peer_are_no_flood() {
 }
 
 #[test]
+fn a_peer_that_widens_both_windows_with_every_kib_is_no_flood() {
+    let mut peer = Peer::server();
+    let key = peer.request(1, true);
+    peer.respond(key, BodySize::Unknown);
+    for _ in 0..2000 {
+        peer.engine.send_data(peer.now, key, chunk(16384));
+        peer.frames();
+        for _ in 0..16 {
+            peer.feed_all(&[window_update(0, 1024), window_update(1, 1024)]);
+        }
+    }
+    assert_eq!(peer.engine.fault(), None);
+}
+
+#[test]
 fn cve_2019_9512_ping_flood() {
     let mut peer = Peer::server();
     assert_eq!(peer.feed_until_ended(10_000, |_| ping()), Some(200));

@@ -110,6 +110,7 @@ fn a_write_that_stalls_ends_the_connection() {
     let key = peer.request(1, true);
     peer.respond(key, BodySize::Empty);
     peer.wait(secs(20));
+    assert!(shown(&mut peer.engine).1 > 1);
     peer.engine.handle_written(peer.now, 1);
     peer.wait(secs(29));
     assert!(!peer.engine.is_closed(), "a byte has moved");

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod accounting;
+mod chaos;
 mod heads;
 mod life;
 mod matrix;
