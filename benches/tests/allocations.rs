@@ -19,15 +19,15 @@ fn idle_polls_allocate_nothing() {
 
 /// Allocations per unary call, or per stream of 10,000 messages.
 const BOUNDS: [(&str, u64); 9] = [
-    ("unary_bare_server", 7),
-    ("unary_server", 15),
-    ("unary_client", 15),
-    ("unary_pair", 30),
-    ("send_server", 46),
-    ("receive_client", 124),
-    ("send_client", 44),
-    ("receive_server", 129),
-    ("stream_pair", 170),
+    ("unary_bare_server", 1),
+    ("unary_server", 4),
+    ("unary_client", 7),
+    ("unary_pair", 11),
+    ("send_server", 37),
+    ("receive_client", 140),
+    ("send_client", 36),
+    ("receive_server", 144),
+    ("stream_pair", 177),
 ];
 
 #[test]

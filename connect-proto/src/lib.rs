@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | L0 | [`wire`] | bytes and values of the protocol: plain functions |
 //! | L1 | [`client`], [`server`], [`call`] | one RPC: HTTP events and RPC events |
-//! | L2 | [`http1`] | bytes and HTTP events |
+//! | L2 | [`http1`], `http2` | bytes and HTTP events |
 //! | L3 | [`connection`] | bytes and calls: L1 and L2 joined |
 //!
 //! Pick the layer that fits; each knows only the ones above it in this table. Messages are [`bytes::Bytes`], compressed
@@ -40,17 +40,12 @@ pub mod compress;
 pub mod connection;
 pub mod error;
 pub mod http1;
+#[cfg(feature = "http2")]
+pub mod http2;
 pub mod message;
 pub mod metadata;
 pub mod server;
 #[cfg(any(feature = "testing", feature = "arbitrary", test))]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unreachable
-)]
 pub mod testing;
 mod time;
 pub mod wire;

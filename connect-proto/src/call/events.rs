@@ -55,6 +55,13 @@ impl Events {
         }
     }
 
+    /// The call has failed. The error is made only if it is the verdict: mostly there is one already.
+    pub(crate) fn failed(&mut self, error: impl FnOnce() -> RpcError) {
+        if matches!(self.verdict, Verdict::Open) {
+            self.verdict = Verdict::Queued(Err(error()));
+        }
+    }
+
     /// A fault that the application found in a message it had popped: it overrules a success not told yet.
     pub(crate) fn overrule(&mut self, error: RpcError) {
         if matches!(self.verdict, Verdict::Queued(Ok(_))) {

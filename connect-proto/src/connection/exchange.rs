@@ -5,23 +5,13 @@ use std::io::IoSlice;
 use bytes::BytesMut;
 
 use super::link::Link;
+use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::{CallClosed, CallId, Notice};
 use crate::call::{BodySize, Closed, Event, Input, Processed, Transmit};
-use crate::error::{AbortReason, LostKind};
+use crate::error::{AbortReason, LostKind, ResetCode};
 use crate::http1::{self, NotReusable, Shutdown};
 use crate::time::{Instant, earliest};
-
-/// A call on its connection.
-#[derive(Debug)]
-pub(super) struct Live<M> {
-    pub(super) id: CallId,
-    pub(super) call: M,
-    /// Whether the application was told of the events that wait.
-    told: bool,
-    /// Whether the transport took back everything before a byte of it was written.
-    recalled: bool,
-}
 
 /// A link, and how much of a body may come in over it.
 #[derive(Debug)]
@@ -39,51 +29,19 @@ impl<L> Wire<L> {
     }
 }
 
+impl<L: Link> Carrier for Wire<L> {
+    fn reset(&mut self, now: Instant, _: ResetCode) -> bool {
+        self.link.abort(now)
+    }
+
+    fn add_credit(&mut self, _: Instant, bytes: u64) {
+        self.held = self.held.saturating_sub(bytes);
+    }
+
+    fn want_write(&mut self) {}
+}
+
 impl<M: Machine> Live<M> {
-    /// Carries out a command of the application, and what follows from it.
-    pub(super) fn command<L: Link, T>(
-        &mut self,
-        wire: &mut Wire<L>,
-        now: Instant,
-        command: impl FnOnce(&mut M) -> T,
-    ) -> T {
-        let done = command(&mut self.call);
-        self.settle(wire, now);
-        done
-    }
-
-    /// To be done after anything that may have changed the call: a reset takes effect at once, and what the
-    /// application has read widens the window.
-    fn settle<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) {
-        self.take_reset(wire, now);
-        self.widen(wire);
-    }
-
-    fn take_reset<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) {
-        if self.call.is_terminal() {
-            // Nothing but a reset is left to be taken.
-            while let Some(transmit) = self.call.poll_transmit(0) {
-                if let Transmit::Reset(_) = transmit {
-                    self.recalled = wire.link.abort(now);
-                }
-            }
-        }
-    }
-
-    fn widen<L: Link>(&mut self, wire: &mut Wire<L>) {
-        wire.held = wire.held.saturating_sub(self.call.take_credit());
-    }
-
-    /// The next event but the last one, which becomes a notice of the connection.
-    pub(super) fn poll_event<L: Link>(&mut self, wire: &mut Wire<L>, now: Instant) -> Option<Event> {
-        self.told = false;
-        self.call.handle_timeout(now);
-        self.take_reset(wire, now);
-        let event = if self.call.has_only_closed() { None } else { self.call.poll_event() };
-        self.widen(wire);
-        event
-    }
-
     /// Moves what the call wants to send to the link, as far as there is room.
     fn pull<L: Link<Out = M::Head>>(&mut self, wire: &mut Wire<L>, now: Instant) {
         while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
@@ -96,9 +54,7 @@ impl<M: Machine> Live<M> {
             }
         }
     }
-}
 
-impl<M: Machine> Live<M> {
     fn send_head<L: Link<Out = M::Head>>(
         &mut self,
         wire: &mut Wire<L>,
@@ -141,7 +97,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// Puts a call on the connection, which must be free.
     pub(super) fn put(&mut self, id: CallId, call: M) {
         self.wire.held = 0;
-        self.live = Some(Live { id, call, told: false, recalled: false });
+        self.live = Some(Live::new(id, call));
     }
 
     /// A call and the wire it is on.
@@ -152,6 +108,11 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn is_closed(&self) -> bool {
         self.wire.link.is_closed()
+    }
+
+    /// Whether a call could be put on the connection.
+    pub(super) fn is_free(&self) -> bool {
+        self.live.is_none() && self.wire.link.is_idle() && self.wire.link.reuse().is_ok()
     }
 
     pub(super) fn wants_read(&self) -> bool {
@@ -219,9 +180,8 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn input(&mut self, now: Instant, input: Input) {
         if let Some(live) = &mut self.live {
-            live.call.handle_input(now, input);
+            live.input(&mut self.wire, now, input);
         }
-        self.settle(now);
     }
 
     pub(super) fn handle_eof(&mut self, now: Instant) {

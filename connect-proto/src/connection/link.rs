@@ -13,9 +13,9 @@ use crate::time::Instant;
 /// An HTTP/1.1 machine.
 pub trait Link {
     /// The parts of the heads that come in.
-    type In;
+    type In: std::fmt::Debug;
     /// The parts of the heads that go out.
-    type Out;
+    type Out: std::fmt::Debug;
 
     fn wants_read(&self) -> bool;
     fn room(&self) -> usize;

@@ -15,10 +15,16 @@
 //! An application's command on a call may change all of these, so look again after one. A connection that is
 //! [closed](Connection::is_closed) and has no more notices can be dropped.
 
+#[cfg(feature = "http2")]
+mod calls;
+mod carried;
 mod client;
 mod exchange;
 mod link;
+mod live;
 pub(crate) mod machine;
+#[cfg(feature = "http2")]
+mod multiplex;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -36,8 +42,12 @@ pub use server::{Server, ServerCall};
 use crate::call::{Closed, Processed};
 use crate::error::{CloseReason, LostKind};
 use crate::http1::{self, NotReusable, Shutdown};
+#[cfg(feature = "http2")]
+use crate::http2;
 use crate::time::Instant;
 use exchange::Exchange;
+#[cfg(feature = "http2")]
+use multiplex::Multiplex;
 use role::Side;
 
 /// A client's connection.
@@ -51,12 +61,38 @@ pub type ServerConnection = Connection<Server>;
 /// a client's [`open`](Connection::open) gives a second one back, a server takes pipelined requests one after the
 /// other.
 pub struct Connection<R: Role> {
-    exchange: Exchange<R::Link, R::Call>,
-    arrival: R::Arrival,
+    protocol: Protocol<R>,
 }
 
 /// One of the two roles: [`Client`] or [`Server`].
 pub trait Role: Side {}
+
+/// What the connection speaks.
+enum Protocol<R: Side> {
+    Http1(Box<Http1<R>>),
+    #[cfg(feature = "http2")]
+    Http2(Box<Multiplex<R>>),
+}
+
+/// HTTP/1.1: one call at a time.
+struct Http1<R: Side> {
+    exchange: Exchange<R::Link, R::Call>,
+    arrival: R::Arrival,
+    /// Server: the client's first bytes may still turn out to be HTTP/2, with these limits.
+    #[cfg(feature = "http2")]
+    or_http2: Option<Arc<http2::Limits>>,
+}
+
+/// Calls the method of the same name of what is spoken.
+macro_rules! spoken {
+    ($self:ident, $method:ident($($argument:expr),*)) => {
+        match &mut $self.protocol {
+            Protocol::Http1(http1) => http1.exchange.$method($($argument),*),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.$method($($argument),*),
+        }
+    };
+}
 
 impl<R: Role> Connection<R> {
     // Getters
@@ -64,118 +100,189 @@ impl<R: Role> Connection<R> {
     /// Whether the connection is over: nothing is to be read or written any more.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.exchange.is_closed()
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.exchange.is_closed(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.engine.is_closed(),
+        }
     }
 
     /// Whether handing bytes to [`handle_read`](Self::handle_read) would lead anywhere.
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !R::is_awaited(&self.arrival) && self.exchange.wants_read()
+        match &self.protocol {
+            Protocol::Http1(http1) => !R::is_awaited(&http1.arrival) && http1.exchange.wants_read(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.engine.wants_read(),
+        }
     }
 
-    /// Bytes of the body that came in and that the window does not have back yet.
+    /// Over HTTP/2: how often the peer has done what is guarded against.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2_counters(&self) -> Option<http2::Counters> {
+        match &self.protocol {
+            Protocol::Http2(multiplex) => Some(multiplex.engine.counters()),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the body that came in over HTTP/1.1 and that the window does not have back yet.
     #[cfg(any(feature = "testing", test))]
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.exchange.wire.held
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.exchange.wire.held,
+            #[cfg(feature = "http2")]
+            _ => 0,
+        }
     }
 
     // Wire and time in
 
     /// Takes bytes out of `buf` and leaves there what cannot be used yet: hand that in again, with what comes next.
     pub fn handle_read(&mut self, now: Instant, buf: &mut BytesMut) {
-        self.exchange.handle_timeout(now);
-        if !R::is_awaited(&self.arrival) {
-            let arrival = &mut self.arrival;
-            self.exchange
-                .handle_read(now, buf, |exchange, parts| R::take_head(exchange, arrival, now, parts));
+        self.handle_timeout(now);
+        #[cfg(feature = "http2")]
+        if !self.decide(now, buf) {
+            return;
+        }
+        match &mut self.protocol {
+            Protocol::Http1(http1) => {
+                let Http1 { exchange, arrival, .. } = &mut **http1;
+                if !R::is_awaited(arrival) {
+                    exchange
+                        .handle_read(now, buf, |exchange, parts| R::take_head(exchange, arrival, now, parts));
+                }
+            }
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.handle_read(now, buf),
         }
     }
 
-    /// The peer has ended its side of the transport. On a server the call under way ends with it: a client that wants
-    /// its answer keeps its side open, as in HTTP at large.
+    /// Tells HTTP/2 from HTTP/1.1 by its preface (RFC 9113, section 3.4). False if more bytes are needed for that.
+    #[cfg(feature = "http2")]
+    fn decide(&mut self, now: Instant, buf: &BytesMut) -> bool {
+        let Protocol::Http1(http1) = &mut self.protocol else { return true };
+        let Some(limits) = &http1.or_http2 else { return true };
+        let begins_alike = http2::PREFACE.starts_with(buf.get(..http2::PREFACE.len()).unwrap_or(buf));
+        if begins_alike && buf.len() < http2::PREFACE.len() {
+            return false;
+        }
+        if begins_alike {
+            self.protocol = Protocol::Http2(Box::new(Multiplex::new(now, limits.clone(), 0)));
+        } else {
+            http1.or_http2 = None;
+        }
+        true
+    }
+
+    /// The peer has ended its side of the transport. On a server the calls under way end with it: a client that wants
+    /// its answers keeps its side open, as in HTTP at large.
     pub fn handle_eof(&mut self, now: Instant) {
-        self.exchange.handle_timeout(now);
-        self.exchange.handle_eof(now);
+        self.handle_timeout(now);
+        spoken!(self, handle_eof(now));
     }
 
     /// The transport has failed, in reading or as a whole.
     pub fn handle_io_failed(&mut self, now: Instant, kind: LostKind) {
-        self.exchange.handle_timeout(now);
-        self.exchange.handle_io_failed(now, kind);
+        self.handle_timeout(now);
+        spoken!(self, handle_io_failed(now, kind));
     }
 
     /// The transport has failed in writing. A client reads on: the server may have answered early and closed.
     pub fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
-        self.exchange.handle_timeout(now);
-        self.exchange.handle_write_failed(now, kind);
+        self.handle_timeout(now);
+        spoken!(self, handle_write_failed(now, kind));
     }
 
     /// The transport has taken the first `n` bytes of what [`output`](Self::output) shows.
     pub fn handle_written(&mut self, now: Instant, n: usize) {
-        self.exchange.handle_timeout(now);
-        self.exchange.handle_written(now, n);
+        self.handle_timeout(now);
+        spoken!(self, handle_written(now, n));
     }
 
     /// Lets limits expire. To be called at [`poll_timeout`](Self::poll_timeout).
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.exchange.handle_timeout(now);
+        spoken!(self, handle_timeout(now));
     }
 
     // Commands
 
-    /// Takes no more calls and closes: when the call under way has ended, or after `grace`, which aborts it. A call
+    /// Takes no more calls and closes: when the calls under way have ended, or after `grace`, which aborts them. A call
     /// of which nothing was sent ends at once.
     pub fn shut_down(&mut self, now: Instant, grace: Duration) {
-        self.exchange.shut_down(now, grace);
+        spoken!(self, shut_down(now, grace));
     }
 
     // Outputs
 
     /// What to do next; `None` when there is nothing.
     pub fn poll_ready(&mut self) -> Option<Notice> {
-        if R::is_awaited(&self.arrival) {
-            R::poll_arrival(&mut self.arrival)
-        } else {
-            self.exchange.poll_ready()
+        match &mut self.protocol {
+            Protocol::Http1(http1) if R::is_awaited(&http1.arrival) => R::poll_arrival(&mut http1.arrival),
+            _ => spoken!(self, poll_ready()),
         }
     }
 
     /// Fills `slices` with what is to be written, in order, and says how many are filled; 0 when there is nothing.
     /// The same bytes are shown until [`handle_written`](Self::handle_written) acknowledges them.
     pub fn output<'a>(&'a mut self, now: Instant, slices: &mut [IoSlice<'a>]) -> usize {
-        self.exchange.output(now, slices)
+        self.handle_timeout(now);
+        spoken!(self, output(now, slices))
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None` if time changes nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.exchange.poll_timeout()
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.exchange.poll_timeout(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.poll_timeout(),
+        }
     }
 
     /// What to do with the transport; each is told once.
     pub fn poll_shutdown(&mut self) -> Option<Shutdown> {
-        self.exchange.poll_shutdown()
+        spoken!(self, poll_shutdown())
     }
 }
 
 impl<R: Role> fmt::Debug for Connection<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("exchange", &self.exchange).finish_non_exhaustive()
+        let name = match &self.protocol {
+            Protocol::Http1(_) => "HTTP/1.1",
+            #[cfg(feature = "http2")]
+            Protocol::Http2(_) => "HTTP/2",
+        };
+        f.debug_struct("Connection").field("protocol", &name).finish_non_exhaustive()
     }
 }
 
 /// What tells the roles apart, for this crate's eyes only.
 mod role {
+    use std::fmt::Debug;
+
     use super::exchange::Exchange;
     use super::link::Link;
     use super::machine::Machine;
     use super::{Instant, Notice};
+    #[cfg(feature = "http2")]
+    use crate::{
+        call::Input,
+        error::PeerMisbehaved,
+        http2::{Engine, OpenError, Role as Http2Role, StreamKey},
+    };
 
     pub trait Side: Sized {
-        type Link: Link + std::fmt::Debug;
-        type Call: Machine<Head = <Self::Link as Link>::Out> + std::fmt::Debug;
-        /// A head that waits to be looked at.
+        type Link: Link + Debug;
+        type Call: Machine<Head = <Self::Link as Link>::Out> + Debug;
+        /// Over HTTP/1.1, a head that waits to be looked at.
         type Arrival;
+        /// A request of which only the head is known.
+        #[cfg(feature = "http2")]
+        type Incoming: Debug;
+        #[cfg(feature = "http2")]
+        type Http2: Http2Role<In = <Self::Link as Link>::In, Out = <Self::Link as Link>::Out> + Debug;
 
         /// Takes the head of a message; false if nothing more may be read before the application has looked at it.
         fn take_head(
@@ -186,11 +293,27 @@ mod role {
         ) -> bool;
         fn is_awaited(arrival: &Self::Arrival) -> bool;
         fn poll_arrival(arrival: &mut Self::Arrival) -> Option<Notice>;
+
+        /// The head of a message over HTTP/2.
+        #[cfg(feature = "http2")]
+        fn read_head(now: Instant, parts: Box<<Self::Link as Link>::In>) -> Head<Self>;
+        /// What a fault of the peer's on a stream, which is reset by it, means to the call.
+        #[cfg(feature = "http2")]
+        fn read_fault(fault: PeerMisbehaved) -> Input;
+        #[cfg(feature = "http2")]
+        fn open(engine: &mut Engine<Self::Http2>, now: Instant) -> Result<StreamKey, OpenError>;
+    }
+
+    /// What a head is.
+    #[cfg(feature = "http2")]
+    pub enum Head<S: Side> {
+        Response(Input),
+        Request(S::Incoming),
     }
 }
 
 /// Names a call on its connection. No two calls of one connection have the same.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CallId(u64);
 
 /// What a connection may cost, beside the limits of its calls.
@@ -199,14 +322,27 @@ pub struct CallId(u64);
 pub struct ConnectionConfig {
     /// The limits of HTTP/1.1.
     pub http1: Arc<http1::Limits>,
-    /// Bytes of bodies that may wait unread before the connection stops reading. A larger message still passes, up
-    /// to the limit of its call. 64 KiB.
+    /// Over HTTP/1.1: bytes of a body that may wait unread before the connection stops reading. A larger message still
+    /// passes, up to the limit of its call. 64 KiB.
     pub receive_window: u64,
+    /// The limits of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub http2: Arc<http2::Limits>,
+    /// Client, over HTTP/2: calls that may wait for a stream when the server takes no more at once. 1,000.
+    #[cfg(feature = "http2")]
+    pub waiting_calls: usize,
 }
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
-        ConnectionConfig { http1: Arc::default(), receive_window: 64 << 10 }
+        ConnectionConfig {
+            http1: Arc::default(),
+            receive_window: 64 << 10,
+            #[cfg(feature = "http2")]
+            http2: Arc::default(),
+            #[cfg(feature = "http2")]
+            waiting_calls: 1000,
+        }
     }
 }
 
@@ -222,6 +358,9 @@ pub enum Notice {
     /// The call is over, and what became of the connection is known. The last notice of a call, after all of its
     /// events were polled; the call is gone with it.
     Closed(CallId, CallClosed),
+    /// Client, over HTTP/2: a call was given up, and nothing at all came from the server since its head went out. The
+    /// connection may be dead without knowing it, and should not get further calls.
+    Suspect,
     /// The connection carries no more calls, for this reason. Told once, after the last call is closed.
     Ended(NotReusable),
 }

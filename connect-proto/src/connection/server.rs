@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use http::request;
 
-use super::exchange::{Exchange, Live, Wire};
+use super::carried::Carried;
+use super::exchange::Exchange;
+#[cfg(feature = "http2")]
+use super::role::Head;
 use super::role::Side;
-use super::{CallId, Connection, ConnectionConfig, Notice, Role};
+use super::{CallId, Connection, ConnectionConfig, Http1, Notice, Protocol, Role};
 use crate::call::{Event, Phase, SendError};
 use crate::error::{AbortReason, ApiMisuse, PeerMisbehaved, RpcError};
 use crate::http1;
@@ -14,6 +17,12 @@ use crate::message::{Encoding, Outbound};
 use crate::metadata::Metadata;
 use crate::server::{Call, Incoming, MethodSpec, Refusal, ServerConfig};
 use crate::time::Instant;
+#[cfg(feature = "http2")]
+use crate::{
+    call::{Input, Processed},
+    error::ResetCode,
+    http2,
+};
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +38,10 @@ impl Side for Server {
     type Link = http1::Server;
     type Call = Call;
     type Arrival = Arrival;
+    #[cfg(feature = "http2")]
+    type Incoming = Incoming;
+    #[cfg(feature = "http2")]
+    type Http2 = http2::ServerRole;
 
     fn take_head(
         exchange: &mut Wired,
@@ -56,6 +69,22 @@ impl Side for Server {
             }
         }
     }
+
+    #[cfg(feature = "http2")]
+    fn read_head(now: Instant, parts: Box<request::Parts>) -> Head<Self> {
+        Head::Request(Incoming::new(now, parts))
+    }
+
+    #[cfg(feature = "http2")]
+    fn read_fault(_: PeerMisbehaved) -> Input {
+        // Nothing can be answered any more.
+        Input::Reset { code: ResetCode::PROTOCOL_ERROR, processed: Processed::Unknown }
+    }
+
+    #[cfg(feature = "http2")]
+    fn open(_: &mut http2::Server, _: Instant) -> Result<http2::StreamKey, http2::OpenError> {
+        Err(http2::OpenError::GoingAway) // A server never does.
+    }
 }
 
 type Wired = Exchange<http1::Server, Call>;
@@ -70,19 +99,29 @@ pub enum Arrival {
 }
 
 impl Connection<Server> {
-    /// A connection that was just accepted.
+    /// A connection that was just accepted. The client's first bytes tell whether it speaks HTTP/1.1 or HTTP/2.
     #[must_use]
     pub fn new(now: Instant, config: &ConnectionConfig) -> Self {
         let link = http1::Server::new(now, config.http1.clone());
-        Connection { exchange: Exchange::new(link, config.receive_window), arrival: Arrival::None }
+        let http1 = Http1 {
+            exchange: Exchange::new(link, config.receive_window),
+            arrival: Arrival::None,
+            #[cfg(feature = "http2")]
+            or_http2: Some(config.http2.clone()),
+        };
+        Connection { protocol: Protocol::Http1(Box::new(http1)) }
     }
 
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.
     #[must_use]
     pub fn incoming(&self, id: CallId) -> Option<&Incoming> {
-        match &self.arrival {
-            Arrival::New(at, incoming) | Arrival::Told(at, incoming) if *at == id => Some(incoming),
-            _ => None,
+        match &self.protocol {
+            Protocol::Http1(http1) => match &http1.arrival {
+                Arrival::New(at, incoming) | Arrival::Told(at, incoming) if *at == id => Some(incoming),
+                _ => None,
+            },
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.calls.incoming(id),
         }
     }
 
@@ -91,7 +130,7 @@ impl Connection<Server> {
     ///
     /// False if there is no such request: it was started or refused before.
     pub fn start(&mut self, now: Instant, id: CallId, config: &Arc<ServerConfig>, spec: &MethodSpec) -> bool {
-        self.exchange.handle_timeout(now);
+        self.handle_timeout(now);
         self.begin(now, id, |incoming| incoming.start(now, config, spec))
     }
 
@@ -99,24 +138,29 @@ impl Connection<Server> {
     ///
     /// False if there is no such request: it was started or refused before.
     pub fn refuse(&mut self, now: Instant, id: CallId, config: &Arc<ServerConfig>, refusal: Refusal) -> bool {
-        self.exchange.handle_timeout(now);
+        self.handle_timeout(now);
         self.begin(now, id, |incoming| incoming.refuse(now, config, refusal))
     }
 
     fn begin(&mut self, now: Instant, id: CallId, begin: impl FnOnce(Incoming) -> Call) -> bool {
-        match std::mem::replace(&mut self.arrival, Arrival::None) {
+        let Http1 { exchange, arrival, .. } = match &mut self.protocol {
+            Protocol::Http1(http1) => &mut **http1,
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => return multiplex.start(now, id, begin),
+        };
+        match std::mem::replace(arrival, Arrival::None) {
             Arrival::New(at, incoming) | Arrival::Told(at, incoming) if at == id => {
                 let call = begin(incoming);
                 if call.wants_body() {
-                    self.exchange.wire.link.want_body(now);
+                    exchange.wire.link.want_body(now);
                 }
-                self.exchange.put(id, call);
+                exchange.put(id, call);
                 // The end of the transport may have come in the meantime.
-                self.exchange.deliver(now);
+                exchange.deliver(now);
                 true
             }
-            arrival => {
-                self.arrival = arrival;
+            other => {
+                *arrival = other;
                 false
             }
         }
@@ -125,35 +169,31 @@ impl Connection<Server> {
     /// A call, to command it or to take its events; `None` before it is started and once it is closed.
     #[must_use]
     pub fn call(&mut self, id: CallId) -> Option<ServerCall<'_>> {
-        let (live, wire) = self.exchange.live(id)?;
-        Some(ServerCall { live, wire })
+        self.carried(id).map(ServerCall)
     }
 }
 
 /// A call on a server's connection. The commands are those of [`Call`].
 #[derive(Debug)]
-pub struct ServerCall<'a> {
-    live: &'a mut Live<Call>,
-    wire: &'a mut Wire<http1::Server>,
-}
+pub struct ServerCall<'a>(Carried<'a, Server>);
 
 impl ServerCall<'_> {
     /// Where the call is in its life.
     #[must_use]
     pub fn state(&self) -> Phase {
-        self.live.call.state()
+        self.0.call().state()
     }
 
     /// When the call's time is up.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.live.call.deadline()
+        self.0.call().deadline()
     }
 
     /// How this call encodes messages; a handle of its own, for use outside of locks.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
-        self.live.call.encoding()
+        self.0.call().encoding()
     }
 
     /// Sets the response's headers: [`Call::send_headers`].
@@ -161,7 +201,7 @@ impl ServerCall<'_> {
     /// # Errors
     /// Those of [`Call::send_headers`].
     pub fn send_headers(&mut self, now: Instant, headers: Metadata) -> Result<(), ApiMisuse> {
-        self.live.command(self.wire, now, |call| call.send_headers(now, headers))
+        self.0.command(now, |call| call.send_headers(now, headers))
     }
 
     /// Queues a message: [`Call::send`].
@@ -169,7 +209,7 @@ impl ServerCall<'_> {
     /// # Errors
     /// Those of [`Call::send`].
     pub fn send(&mut self, now: Instant, message: Outbound) -> Result<(), SendError> {
-        self.live.command(self.wire, now, |call| call.send(now, message))
+        self.0.command(now, |call| call.send(now, message))
     }
 
     /// Answers: [`Call::finish`].
@@ -182,21 +222,21 @@ impl ServerCall<'_> {
         trailers: Metadata,
         verdict: Result<(), RpcError>,
     ) -> Result<(), ApiMisuse> {
-        self.live.command(self.wire, now, |call| call.finish(now, trailers, verdict))
+        self.0.command(now, |call| call.finish(now, trailers, verdict))
     }
 
     /// Stops the call at once: [`Call::abort`].
     pub fn abort(&mut self, now: Instant, reason: AbortReason) {
-        self.live.command(self.wire, now, |call| call.abort(now, reason));
+        self.0.command(now, |call| call.abort(now, reason));
     }
 
     /// Answers with a fault found in one of the messages: [`Call::reject`].
     pub fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
-        self.live.command(self.wire, now, |call| call.reject(now, fault));
+        self.0.command(now, |call| call.reject(now, fault));
     }
 
     /// The next event. The call's end is not among them: it comes as [`Notice::Closed`], with the connection's fate.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        self.live.poll_event(self.wire, now)
+        self.0.poll_event(now)
     }
 }

@@ -14,10 +14,20 @@ impl ResetCode {
     pub const PROTOCOL_ERROR: ResetCode = ResetCode(0x1);
     /// The sender cannot go on.
     pub const INTERNAL_ERROR: ResetCode = ResetCode(0x2);
+    /// The peer broke the rules of flow control.
+    pub const FLOW_CONTROL_ERROR: ResetCode = ResetCode(0x3);
+    /// The peer did not acknowledge settings in time.
+    pub const SETTINGS_TIMEOUT: ResetCode = ResetCode(0x4);
+    /// A frame came after its sender had ended the stream.
+    pub const STREAM_CLOSED: ResetCode = ResetCode(0x5);
+    /// A frame was of a wrong size.
+    pub const FRAME_SIZE_ERROR: ResetCode = ResetCode(0x6);
     /// The stream was not processed at all.
     pub const REFUSED_STREAM: ResetCode = ResetCode(0x7);
     /// The stream is no longer needed.
     pub const CANCEL: ResetCode = ResetCode(0x8);
+    /// Compressed fields were corrupt.
+    pub const COMPRESSION_ERROR: ResetCode = ResetCode(0x9);
     /// The peer causes too much load.
     pub const ENHANCE_YOUR_CALM: ResetCode = ResetCode(0xb);
     /// The transport is not secure enough.
@@ -51,6 +61,8 @@ pub enum LostKind {
     WriteStalled,
     /// The connection was shut down by this side while the call was still open.
     ShutDown,
+    /// The peer did not answer a keep-alive ping in time.
+    Unresponsive,
     /// Any other failure of the transport.
     Failed,
 }

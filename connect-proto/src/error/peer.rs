@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::Code;
+use super::{Code, ResetCode};
 
 /// A rule that the peer broke.
 ///
@@ -171,6 +171,80 @@ pub enum PeerMisbehaved {
     /// Bytes that answer nothing: a response without a request.
     #[error("unsolicited bytes")]
     UnsolicitedBytes,
+
+    // HTTP/2 (RFC 9113). A malformed head is `MalformedHead`, one over the limit `HeadTooLarge` or `TooManyHeaders`.
+    /// A connection that does not begin with the preface, or whose first frame is not SETTINGS (section 3.4).
+    #[error("invalid HTTP/2 preface")]
+    InvalidPreface,
+    /// A frame larger than was announced, or whose length is not that of its type (sections 4.2 and 6).
+    #[error("invalid length of a {0} frame")]
+    InvalidFrameLength(&'static str),
+    /// A frame on a stream where its type does not belong: on stream 0, off it, or on an id that is not a client's.
+    #[error("{0} frame on an invalid stream")]
+    InvalidFrameStream(&'static str),
+    /// Padding as long as the frame or longer (section 6.1).
+    #[error("invalid padding")]
+    InvalidPadding,
+    /// A setting whose value is not allowed (section 6.5.2).
+    #[error("invalid value of setting {0:#x}")]
+    InvalidSetting(u16),
+    /// A window that was made larger than 2^31-1 bytes (section 6.9.1).
+    #[error("flow-control window overflow")]
+    WindowOverflow,
+    /// A window update of 0 (section 6.9).
+    #[error("window update of 0")]
+    ZeroWindowUpdate,
+    /// More data than the window has room for (section 6.9.1).
+    #[error("flow-control window exceeded")]
+    WindowExceeded,
+    /// A frame inside of a field block that does not belong to it, or a CONTINUATION without one (section 6.10).
+    #[error("interrupted field block")]
+    InterruptedFieldBlock,
+    /// A field block that HPACK forbids (section 4.3): the connection cannot go on.
+    #[error("corrupt field block")]
+    CorruptFieldBlock,
+    /// A field block over the limit, compressed: it is not even decompressed.
+    #[error("field block exceeds limit {limit}")]
+    FieldBlockTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A field block in more pieces than the limit.
+    #[error("field block in more than {limit} continuations")]
+    TooManyContinuations {
+        /// The limit in frames.
+        limit: u64,
+    },
+    /// A stream id that is not higher than those before it (section 5.1.1).
+    #[error("stream id out of order")]
+    StreamIdOutOfOrder,
+    /// A frame on a stream that nobody has opened (section 5.1).
+    #[error("frame on an idle stream")]
+    IdleStream,
+    /// A frame on a stream that its sender has ended (section 5.1).
+    #[error("frame on a closed stream")]
+    StreamClosed,
+    /// Data before the head of a message (section 8.1).
+    #[error("data before the head")]
+    DataBeforeHead,
+    /// Fields in the middle of a body, or an interim response that ends the stream (section 8.1).
+    #[error("misplaced fields")]
+    MisplacedFields,
+    /// A body that is not as long as its content-length (section 8.1.1).
+    #[error("body differs from content-length")]
+    ContentLengthMismatch,
+    /// A PUSH_PROMISE, which was switched off (section 8.4).
+    #[error("push was not enabled")]
+    UnexpectedPush,
+    /// A stream that depends on itself (RFC 7540, section 5.3.1).
+    #[error("stream depends on itself")]
+    SelfDependency,
+    /// SETTINGS that were not acknowledged in time (section 6.5.3).
+    #[error("settings not acknowledged in time")]
+    SettingsTimeout,
+    /// Too much of something that costs more to take than to send: the guard that stopped it.
+    #[error("too many {0}")]
+    Flood(&'static str),
 }
 
 impl PeerMisbehaved {
@@ -187,7 +261,10 @@ impl PeerMisbehaved {
             | P::RequestLineTooLong { .. }
             | P::ChunkExtensionsTooLong { .. }
             | P::TrailersTooLarge { .. }
-            | P::TooManyInterimResponses { .. } => Code::ResourceExhausted,
+            | P::TooManyInterimResponses { .. }
+            | P::FieldBlockTooLarge { .. }
+            | P::TooManyContinuations { .. }
+            | P::Flood(_) => Code::ResourceExhausted,
             P::NoMessage | P::SeveralMessages | P::UnknownRequestEncoding => Code::Unimplemented,
             P::UnexpectedContentType => Code::Unknown,
             P::MalformedMessage
@@ -215,6 +292,29 @@ impl PeerMisbehaved {
             P::UnsupportedExpectation => StatusCode::EXPECTATION_FAILED,
             P::MessageTooLarge { .. } | P::DecompressedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The HTTP/2 error code that RST_STREAM or GOAWAY tells it with (RFC 9113, section 7).
+    #[must_use]
+    pub const fn reset_code(self) -> ResetCode {
+        use PeerMisbehaved as P;
+        match self {
+            P::InvalidFrameLength(_) => ResetCode::FRAME_SIZE_ERROR,
+            P::WindowOverflow | P::WindowExceeded => ResetCode::FLOW_CONTROL_ERROR,
+            // RFC 9113, section 6.5.2, for SETTINGS_INITIAL_WINDOW_SIZE.
+            P::InvalidSetting(0x4) => ResetCode::FLOW_CONTROL_ERROR,
+            P::CorruptFieldBlock => ResetCode::COMPRESSION_ERROR,
+            P::StreamClosed => ResetCode::STREAM_CLOSED,
+            P::SettingsTimeout => ResetCode::SETTINGS_TIMEOUT,
+            P::Flood(_)
+            | P::FieldBlockTooLarge { .. }
+            | P::TooManyContinuations { .. }
+            | P::TooManyInterimResponses { .. } => ResetCode::ENHANCE_YOUR_CALM,
+            P::MessageTooLarge { .. } | P::DecompressedTooLarge { .. } | P::EndStreamTooLarge { .. } => {
+                ResetCode::CANCEL
+            }
+            _ => ResetCode::PROTOCOL_ERROR,
         }
     }
 }

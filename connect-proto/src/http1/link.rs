@@ -153,11 +153,9 @@ impl<H> Link<H> {
 
     /// What of `wanted` was not told yet.
     pub(super) fn tell(&mut self, wanted: Option<Shutdown>) -> Option<Shutdown> {
-        if wanted.is_none() || wanted == self.told || self.told == Some(Shutdown::Close) {
-            return None;
-        }
-        self.told = wanted;
-        wanted
+        let wanted = wanted.filter(|wanted| self.told != Some(*wanted))?;
+        self.told.replace(wanted);
+        Some(wanted)
     }
 }
 

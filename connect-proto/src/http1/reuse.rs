@@ -67,6 +67,9 @@ pub enum NotReusable {
     /// The output did not move within the limit.
     #[error("write stalled")]
     WriteStalled,
+    /// HTTP/2: the peer takes no further calls on it.
+    #[error("peer going away")]
+    GoingAway,
     /// This side is shutting down.
     #[error("shutting down")]
     ShutDown,

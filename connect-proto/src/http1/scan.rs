@@ -160,7 +160,7 @@ mod tests {
             "a\r\nb\r\n\n",
             "a\r\nb\rc\r\n\r\n",
             "a\r\nb\r\r\n\r\n",
-            "a\r\nb\nc\r\r\n\r\n",
+            "a\r\nbb\nc\r\r\n\r\n",
             "\r\n",
             "\r\n\r\n",
             "\n",

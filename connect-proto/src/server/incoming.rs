@@ -17,6 +17,7 @@ use crate::time::Instant;
 use crate::wire::get_query::{self, GetQuery};
 use crate::wire::{media_type, names, timeout};
 
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 
 /// A request whose head has come: to look at, then to [`start`](Incoming::start) or to
@@ -184,7 +185,7 @@ impl Incoming {
             content_type: self
                 .codec()
                 .and_then(|codec| media_type::write(streaming, codec).ok())
-                .unwrap_or(HeaderValue::from_static("application/octet-stream")),
+                .unwrap_or(OCTETS),
             compression,
             headers: Metadata::new(),
             deadline: None,

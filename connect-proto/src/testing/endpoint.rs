@@ -335,6 +335,7 @@ impl<R: Calls> Endpoint<R> {
                     self.readable = true;
                 }
                 Notice::Closed(id, closed) => self.tell(Some(id), Heard::Closed(closed)),
+                Notice::Suspect => {}
                 Notice::Ended(why) => self.tell(None, Heard::Ended(why)),
             }
         }

@@ -3,6 +3,14 @@
 //! With the feature `testing`, `Pair` is a client and a server joined by two `Wire`s, `Alone` is one of them with the
 //! test as its peer, and `fuzz` has the bodies of the fuzz targets. With the feature `arbitrary` there are values of
 //! all that goes into the machines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    reason = "a test that fails panics"
+)]
 
 #[cfg(any(feature = "testing", test))]
 mod alone;

@@ -38,6 +38,9 @@ pub struct MediaType<'a> {
 /// ```
 #[must_use]
 pub fn read(value: &HeaderValue) -> Option<MediaType<'_>> {
+    if let Some((streaming, codec)) = read_usual(value.as_bytes()) {
+        return Some(MediaType { streaming, codec: Cow::Borrowed(codec) });
+    }
     let (essence, parameters) = split(value)?;
     let subtype = strip_prefix(essence, "application/")?;
     let (streaming, codec) = match strip_prefix(subtype, "connect+") {
@@ -55,6 +58,17 @@ pub fn read(value: &HeaderValue) -> Option<MediaType<'_>> {
     Some(MediaType { streaming, codec })
 }
 
+/// The content types as almost every client writes them.
+fn read_usual(value: &[u8]) -> Option<(bool, &'static str)> {
+    match value {
+        b"application/proto" => Some((false, "proto")),
+        b"application/json" => Some((false, "json")),
+        b"application/connect+proto" => Some((true, "proto")),
+        b"application/connect+json" => Some((true, "json")),
+        _ => None,
+    }
+}
+
 /// The content type of messages in this codec.
 ///
 /// # Errors
@@ -69,15 +83,16 @@ pub fn read(value: &HeaderValue) -> Option<MediaType<'_>> {
 /// assert_eq!(media_type::write(true, "proto").unwrap(), "application/connect+proto");
 /// ```
 pub fn write(streaming: bool, codec: &str) -> Result<HeaderValue, ApiMisuse> {
-    let known = match (streaming, codec) {
-        (false, "proto") => Some("application/proto"),
-        (false, "json") => Some("application/json"),
-        (true, "proto") => Some("application/connect+proto"),
-        (true, "json") => Some("application/connect+json"),
-        _ => None,
-    };
-    if let Some(known) = known {
-        return Ok(HeaderValue::from_static(known));
+    const PROTO: HeaderValue = HeaderValue::from_static("application/proto");
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    const CONNECT_PROTO: HeaderValue = HeaderValue::from_static("application/connect+proto");
+    const CONNECT_JSON: HeaderValue = HeaderValue::from_static("application/connect+json");
+    match (streaming, codec) {
+        (false, "proto") => return Ok(PROTO),
+        (false, "json") => return Ok(JSON),
+        (true, "proto") => return Ok(CONNECT_PROTO),
+        (true, "json") => return Ok(CONNECT_JSON),
+        _ => {}
     }
     let lower = is_token(codec) && !codec.bytes().any(|b| b.is_ascii_uppercase());
     if !lower || is_grpc(codec) || codec.starts_with("connect+") {

@@ -109,7 +109,7 @@ impl Call {
         if left_by_application {
             self.events.withhold_verdict();
         } else {
-            self.events.finished(Err(call::error_of(reason)));
+            self.events.failed(|| call::error_of(reason));
         }
         if reset && !self.is_settled() {
             self.send.reset(ResetCode::CANCEL);

@@ -3,6 +3,8 @@
 mod closing;
 mod cuts;
 mod flow;
+#[cfg(feature = "http2")]
+mod http2;
 mod lifecycle;
 mod model;
 mod properties;

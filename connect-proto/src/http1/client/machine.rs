@@ -364,11 +364,7 @@ impl Machine {
         self.link.events.data(decoded.data);
         match decoded.then {
             Then::More => {}
-            Then::End => {
-                // What follows the response answers nothing.
-                self.unsolicited(buf);
-                self.end_body();
-            }
+            Then::End => self.end_body(),
             Then::Fault(fault) => self.misbehaved(fault),
         }
         true

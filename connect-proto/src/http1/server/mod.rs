@@ -203,6 +203,12 @@ impl Server {
         self.0.shut_down(now);
     }
 
+    /// Bytes that the output holds on to.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.0.link.output.held()
+    }
+
     // D: outputs.
 
     /// The next event.

@@ -31,11 +31,25 @@ fn a_request_of_which_nothing_has_left_is_recalled() {
     assert_eq!(peer.reuse(), Ok(()));
     assert_eq!(peer.machine.poll_timeout(), None);
 
-    // The connection is as good as new.
+    // The connection is as good as new, again and again.
+    for _ in 0..2 {
+        peer.ask(&get(), BodySize::Empty);
+        peer.flush();
+        peer.feed(OK);
+        assert_eq!(peer.take_log(), ["end sent", "200 Exact(2)", "data hi", "end"]);
+        peer.ask(&get(), BodySize::Empty);
+        assert_eq!(peer.machine.abort(peer.now), Recalled::Everything);
+        assert!(peer.machine.is_idle());
+    }
+}
+
+#[test]
+fn a_request_recalled_from_a_connection_that_shuts_down() {
+    let mut peer = Peer::<Client>::new();
     peer.ask(&get(), BodySize::Empty);
-    peer.flush();
-    peer.feed(OK);
-    assert_eq!(peer.log, ["end sent", "200 Exact(2)", "data hi", "end"]);
+    peer.machine.shut_down(peer.now);
+    assert_eq!(peer.machine.abort(peer.now), Recalled::Everything);
+    assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Close));
 }
 
 #[test]
@@ -83,6 +97,25 @@ fn an_early_response_that_says_close() {
     assert_eq!(peer.take_log(), ["end sent"]);
     assert_eq!(peer.reuse(), Err(NotReusable::ConnectionClose));
     assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Close));
+}
+
+#[test]
+fn the_end_of_the_server_ends_an_unfinished_request_as_well() {
+    let mut peer = Peer::sending();
+    peer.feed("HTTP/1.1 200 OK\r\n\r\nhi");
+    peer.machine.handle_eof(peer.now);
+    peer.events();
+    assert_eq!(peer.log, ["200 Unknown", "data hi", "end", "lost Eof Yes"]);
+}
+
+#[test]
+fn the_next_request_waits_until_the_events_are_polled() {
+    let mut peer = Peer::asking();
+    peer.buf.extend_from_slice(b"HTTP/1.1 204 No Content\r\n\r\n");
+    peer.machine.handle_read(peer.now, &mut peer.buf);
+    assert!(!peer.machine.is_idle());
+    peer.events();
+    assert!(peer.machine.is_idle());
 }
 
 #[test]

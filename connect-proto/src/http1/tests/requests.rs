@@ -61,6 +61,10 @@ fn up_to_two_empty_lines_may_come_first() {
     for lines in ["\r\n", "\r\n\r\n"] {
         let peer = Peer::serving(&format!("{lines}GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
         assert_eq!(peer.log, ["GET / Empty", "end"]);
+        let mut peer = peer;
+        peer.answer("x");
+        peer.feed(format!("{lines}GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert_eq!(peer.log.last().unwrap(), "end", "before each request");
     }
 }
 

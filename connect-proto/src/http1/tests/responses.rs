@@ -133,6 +133,10 @@ fn interim_responses_are_skipped_and_counted() {
     // Each request counts its own.
     peer.ask(&get(), BodySize::Empty);
     peer.flush();
+    peer.feed(interim.repeat(3) + last);
+    assert_eq!(peer.log.last().unwrap(), "end");
+    peer.ask(&get(), BodySize::Empty);
+    peer.flush();
     peer.feed(interim.repeat(4) + last);
     assert_eq!(peer.log.last().unwrap(), "misbehaved: more than 3 interim responses");
     assert!(peer.machine.is_closed());

@@ -105,6 +105,17 @@ fn what_was_read_before_the_end_counts_first() {
 }
 
 #[test]
+fn what_is_left_in_the_buffer_counts_before_the_end() {
+    let mut peer = Peer::<Server>::new();
+    peer.buf.extend_from_slice((POST.to_owned() + "hello").as_bytes());
+    peer.machine.handle_read(peer.now, &mut peer.buf);
+    assert_eq!(peer.buf.len(), 5, "the head waits to be polled");
+    peer.machine.handle_eof(peer.now);
+    peer.pump();
+    assert_eq!(peer.log, ["POST / Exact(5)", "data hello", "end", "lost Eof Unknown"]);
+}
+
+#[test]
 fn a_failed_transport_ends_everything() {
     let mut peer = Peer::serving(GET);
     peer.send_head(&Response::new(()), BodySize::Empty);
@@ -186,6 +197,17 @@ fn stop_receiving_flushes_then_lingers() {
     assert_eq!(peer.reuse(), Err(NotReusable::RequestUnread));
     peer.wait(secs(2));
     assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Close));
+}
+
+#[test]
+fn stop_receiving_drops_data_that_waits() {
+    let mut peer = Peer::serving(POST);
+    peer.take_log();
+    peer.buf.extend_from_slice(b"he");
+    peer.machine.handle_read(peer.now, &mut peer.buf);
+    peer.machine.stop_receiving(peer.now);
+    peer.feed("llo");
+    assert!(peer.log.is_empty() && peer.buf.is_empty());
 }
 
 #[test]
@@ -285,6 +307,26 @@ fn output_that_does_not_move_is_given_up() {
 }
 
 #[test]
+fn output_that_grows_but_does_not_move_is_given_up() {
+    let mut peer = Peer::serving(GET);
+    peer.send_head(&Response::new(()), BodySize::Unknown);
+    for _ in 0..30 {
+        peer.advance(secs(1));
+        peer.send("more");
+    }
+    assert_eq!(peer.log.last().unwrap(), "lost WriteStalled Yes");
+}
+
+#[test]
+fn a_last_request_that_is_broken_is_lingered_for() {
+    let mut peer = Peer::serving(
+        "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\nxyz",
+    );
+    peer.answer("sorry");
+    assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Write));
+}
+
+#[test]
 fn a_fault_in_a_body_leaves_the_response_to_the_application() {
     let mut peer = Peer::serving("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxyz");
     assert_eq!(peer.log, ["POST / Unknown", "data x", "misbehaved: malformed chunk"]);
@@ -359,6 +401,19 @@ fn a_clock_that_runs_backwards_is_clamped() {
 #[test]
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server>() <= 700 && size_of::<Client>() <= 700);
+}
+
+#[test]
+fn an_idle_connection_holds_no_large_output() {
+    let mut peer = Peer::serving(GET);
+    peer.send_head(&Response::new(()), BodySize::Exact(100_000));
+    for _ in 0..100 {
+        peer.send(&"x".repeat(1000));
+    }
+    peer.end();
+    assert!(peer.machine.held() > 100_000);
+    peer.flush();
+    assert!(peer.machine.is_idle() && peer.machine.held() <= 2048, "{}", peer.machine.held());
 }
 
 #[test]

@@ -104,9 +104,9 @@ impl Call {
         match reason {
             CloseReason::Aborted(_) => self.events.withhold_verdict(),
             CloseReason::PeerReset(_) | CloseReason::TransportLost(_) => {
-                self.events.finished(Err(RpcError::new(Code::Canceled, "client has gone")));
+                self.events.failed(|| RpcError::new(Code::Canceled, "client has gone"));
             }
-            reason => self.events.finished(Err(call::error_of(reason))),
+            reason => self.events.failed(|| call::error_of(reason)),
         }
         if reset {
             self.send.reset(ResetCode::CANCEL);

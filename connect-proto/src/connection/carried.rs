@@ -1,0 +1,57 @@
+//! A call and what carries it, for as long as the application looks at it.
+
+use super::exchange::Wire;
+use super::live::Live;
+#[cfg(feature = "http2")]
+use super::multiplex::OnStream;
+use super::role::Side;
+use super::{CallId, Connection, Protocol, Role};
+use crate::call::Event;
+use crate::time::Instant;
+
+/// A call and what carries it.
+#[derive(Debug)]
+pub(super) enum Carried<'a, S: Side> {
+    Http1(&'a mut Live<S::Call>, &'a mut Wire<S::Link>),
+    #[cfg(feature = "http2")]
+    Http2(OnStream<'a, S>),
+}
+
+impl<S: Side> Carried<'_, S> {
+    pub(super) fn call(&self) -> &S::Call {
+        match self {
+            Carried::Http1(live, _) => &live.call,
+            #[cfg(feature = "http2")]
+            Carried::Http2(stream) => stream.call(),
+        }
+    }
+
+    pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
+        match self {
+            Carried::Http1(live, wire) => live.command(*wire, now, command),
+            #[cfg(feature = "http2")]
+            Carried::Http2(stream) => stream.command(now, command),
+        }
+    }
+
+    pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        match self {
+            Carried::Http1(live, wire) => live.poll_event(*wire, now),
+            #[cfg(feature = "http2")]
+            Carried::Http2(stream) => stream.poll_event(now),
+        }
+    }
+}
+
+impl<R: Role> Connection<R> {
+    pub(super) fn carried(&mut self, id: CallId) -> Option<Carried<'_, R>> {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => {
+                let (live, wire) = http1.exchange.live(id)?;
+                Some(Carried::Http1(live, wire))
+            }
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => Some(Carried::Http2(multiplex.on_stream(id)?)),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A call on its connection, whatever carries it.
+
+use super::CallId;
+use super::machine::Machine;
+use crate::call::{Event, Input, Transmit};
+use crate::error::ResetCode;
+use crate::time::Instant;
+
+/// What a call asks of what carries it, apart from writing.
+pub(super) trait Carrier {
+    /// Gives the call up in both directions. True if nothing of it had reached the peer.
+    fn reset(&mut self, now: Instant, code: ResetCode) -> bool;
+    /// So many more bytes may come in.
+    fn add_credit(&mut self, now: Instant, bytes: u64);
+    /// The call may have something new to send.
+    fn want_write(&mut self);
+}
+
+/// A call on its connection.
+#[derive(Debug)]
+pub(super) struct Live<M> {
+    pub(super) id: CallId,
+    pub(super) call: M,
+    /// Whether the application was told of the events that wait.
+    pub(super) told: bool,
+    /// Whether the transport took back everything before a byte of it was written.
+    pub(super) recalled: bool,
+}
+
+impl<M: Machine> Live<M> {
+    pub(super) fn new(id: CallId, call: M) -> Self {
+        Live { id, call, told: false, recalled: false }
+    }
+
+    /// Carries out a command of the application, and what follows from it.
+    pub(super) fn command<T>(
+        &mut self,
+        carrier: &mut impl Carrier,
+        now: Instant,
+        command: impl FnOnce(&mut M) -> T,
+    ) -> T {
+        let done = command(&mut self.call);
+        self.settle(carrier, now);
+        carrier.want_write();
+        done
+    }
+
+    /// Takes in what HTTP brings, and what follows from it.
+    pub(super) fn input(&mut self, carrier: &mut impl Carrier, now: Instant, input: Input) {
+        self.call.handle_input(now, input);
+        self.settle(carrier, now);
+    }
+
+    /// To be done after anything that may have changed the call: a reset takes effect at once, and what the
+    /// application has read widens the window.
+    pub(super) fn settle(&mut self, carrier: &mut impl Carrier, now: Instant) {
+        self.take_reset(carrier, now);
+        self.widen(carrier, now);
+    }
+
+    fn take_reset(&mut self, carrier: &mut impl Carrier, now: Instant) {
+        if self.call.is_terminal() {
+            // Nothing but a reset is left to be taken.
+            while let Some(transmit) = self.call.poll_transmit(0) {
+                if let Transmit::Reset(code) = transmit {
+                    self.recalled = carrier.reset(now, code);
+                }
+            }
+        }
+    }
+
+    fn widen(&mut self, carrier: &mut impl Carrier, now: Instant) {
+        let bytes = self.call.take_credit();
+        if bytes > 0 {
+            carrier.add_credit(now, bytes);
+        }
+    }
+
+    /// The next event but the last one, which becomes a notice of the connection.
+    pub(super) fn poll_event(&mut self, carrier: &mut impl Carrier, now: Instant) -> Option<Event> {
+        self.told = false;
+        self.call.handle_timeout(now);
+        self.take_reset(carrier, now);
+        let event = if self.call.has_only_closed() { None } else { self.call.poll_event() };
+        self.widen(carrier, now);
+        event
+    }
+}

@@ -1,0 +1,370 @@
+//! Many calls at once: call machines joined with HTTP/2, for both roles.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::calls::{Calls, Entry, Stage, Timers, Watch};
+use super::live::{Carrier, Live};
+use super::machine::Machine;
+use super::role::{Head, Side};
+use super::{CallClosed, CallId, Notice};
+use crate::call::{Closed, Event, Input, Processed};
+use crate::error::{CloseReason, LostKind, ResetCode};
+use crate::http1::{NotReusable, Shutdown};
+use crate::http2::{self, Engine, StreamKey};
+use crate::time::{Instant, earliest};
+
+/// A connection that carries many calls.
+#[derive(Debug)]
+pub(super) struct Multiplex<S: Side> {
+    pub(super) engine: Engine<S::Http2>,
+    pub(super) calls: Calls<S>,
+    /// Client: calls that wait for a stream.
+    waiting: VecDeque<CallId>,
+    max_waiting: usize,
+    /// Calls that have something to tell, each once.
+    ready: VecDeque<CallId>,
+    /// Why no further calls are taken, where the engine does not say.
+    why: Option<NotReusable>,
+    /// A call was given up without a sign of life since its head went out, and that was not told.
+    suspect: bool,
+    ended_told: bool,
+}
+
+/// A stream as its call sees it.
+#[derive(Debug)]
+struct StreamCarrier<'a, S: Side> {
+    engine: &'a mut Engine<S::Http2>,
+    /// `None` while the call waits for one.
+    stream: Option<StreamKey>,
+}
+
+impl<S: Side> Carrier for StreamCarrier<'_, S> {
+    fn reset(&mut self, now: Instant, code: ResetCode) -> bool {
+        if let Some(stream) = self.stream {
+            self.engine.reset(now, stream, code);
+        }
+        self.stream.is_none()
+    }
+
+    fn add_credit(&mut self, now: Instant, bytes: u64) {
+        if let Some(stream) = self.stream {
+            self.engine.add_credit(now, stream, usize::try_from(bytes).unwrap_or(usize::MAX));
+        }
+    }
+
+    fn want_write(&mut self) {
+        if let Some(stream) = self.stream {
+            self.engine.want_write(stream);
+        }
+    }
+}
+
+/// A call on its stream, as the application sees it.
+#[derive(Debug)]
+pub(super) struct OnStream<'a, S: Side> {
+    live: &'a mut Live<S::Call>,
+    carrier: StreamCarrier<'a, S>,
+    watch: &'a mut Watch,
+    timers: &'a mut Timers,
+    ready: &'a mut VecDeque<CallId>,
+}
+
+impl<S: Side> OnStream<'_, S> {
+    pub(super) fn call(&self) -> &S::Call {
+        &self.live.call
+    }
+
+    pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
+        let done = self.live.command(&mut self.carrier, now, command);
+        self.touched();
+        done
+    }
+
+    pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        let event = self.live.poll_event(&mut self.carrier, now);
+        self.touched();
+        event
+    }
+
+    fn touched(&mut self) {
+        if self.watch.update(self.live, self.timers) {
+            self.ready.push_back(self.live.id);
+        }
+    }
+}
+
+impl<S: Side> Multiplex<S> {
+    pub(super) fn new(now: Instant, limits: Arc<http2::Limits>, max_waiting: usize) -> Self {
+        Multiplex {
+            engine: Engine::new(now, limits),
+            calls: Calls::new(),
+            waiting: VecDeque::new(),
+            max_waiting,
+            ready: VecDeque::new(),
+            why: None,
+            suspect: false,
+            ended_told: false,
+        }
+    }
+
+    // Wire and time in
+
+    pub(super) fn handle_read(&mut self, now: Instant, buf: &mut BytesMut) {
+        self.engine.handle_read(now, buf);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_eof(&mut self, now: Instant) {
+        self.why.get_or_insert(NotReusable::PeerClosed);
+        self.engine.handle_eof(now);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_io_failed(&mut self, now: Instant, kind: LostKind) {
+        self.why.get_or_insert(NotReusable::Lost);
+        self.engine.handle_io_failed(now, kind);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
+        self.why.get_or_insert(NotReusable::Lost);
+        self.engine.handle_write_failed(now, kind);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_written(&mut self, now: Instant, n: usize) {
+        self.engine.handle_written(now, n);
+        self.deliver(now);
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(id) = self.calls.pop_due(now) {
+            if let Some(entry) = self.calls.get(id)
+                && let Stage::Live(live) = &mut entry.stage
+            {
+                live.call.handle_timeout(now);
+                live.settle(&mut StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream }, now);
+            }
+            self.touched(id);
+        }
+        self.engine.handle_timeout(now);
+        self.deliver(now);
+    }
+
+    /// Passes on what the engine has to tell.
+    fn deliver(&mut self, now: Instant) {
+        while let Some((stream, event)) = self.engine.poll_event() {
+            let input = match event {
+                http2::Event::Head { parts, .. } => match S::read_head(now, parts) {
+                    Head::Response(input) => input,
+                    Head::Request(incoming) => {
+                        let id = self.calls.insert(Some(stream), |_| Stage::Arrived {
+                            incoming,
+                            told: false,
+                            inputs: Vec::new(),
+                        });
+                        self.touched(id);
+                        continue;
+                    }
+                },
+                http2::Event::Data(data) => Input::Data(data),
+                http2::Event::End(trailers) => Input::End(trailers.map(|trailers| *trailers)),
+                http2::Event::EndSent => Input::EndSent,
+                http2::Event::Misbehaved(fault) => S::read_fault(fault),
+                http2::Event::Reset { code, processed } => Input::Reset { code, processed },
+                http2::Event::Lost { kind, processed } => Input::Lost { kind, processed },
+            };
+            if let Some(id) = self.calls.on_stream(stream) {
+                self.input(now, id, input);
+            }
+        }
+        self.assign(now);
+    }
+
+    fn input(&mut self, now: Instant, id: CallId, input: Input) {
+        let Some(entry) = self.calls.get(id) else { return };
+        match &mut entry.stage {
+            // Bounded by the stream's window, which nothing widens before the call is started.
+            Stage::Arrived { inputs, .. } => inputs.push(input),
+            Stage::Live(live) => {
+                let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
+                live.input(&mut carrier, now, input);
+                carrier.want_write();
+            }
+        }
+        self.touched(id);
+    }
+
+    // Commands
+
+    /// Takes a call, which gets a stream at once or when there is one.
+    pub(super) fn open(&mut self, now: Instant, call: S::Call) -> CallId {
+        let id = self.calls.insert(None, |id| Stage::Live(Live::new(id, call)));
+        self.waiting.push_back(id);
+        self.touched(id);
+        self.assign(now);
+        id
+    }
+
+    /// Whether no further call may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.max_waiting
+    }
+
+    pub(super) fn on_stream(&mut self, id: CallId) -> Option<OnStream<'_, S>> {
+        let (entry, timers) = self.calls.get_with_timers(id)?;
+        let Entry { stream, stage: Stage::Live(live), watch, .. } = entry else { return None };
+        let carrier = StreamCarrier { engine: &mut self.engine, stream: *stream };
+        Some(OnStream { live, carrier, watch, timers, ready: &mut self.ready })
+    }
+
+    /// Gives streams to the calls that wait, and fails them when there will be none.
+    fn assign(&mut self, now: Instant) {
+        while let Some(&id) = self.waiting.front() {
+            let waits = self.calls.get(id).is_some_and(|entry| entry.is_unfinished());
+            if waits {
+                match S::open(&mut self.engine, now) {
+                    Ok(stream) => {
+                        self.calls.attach(id, stream);
+                        self.engine.want_write(stream);
+                    }
+                    Err(http2::OpenError::Busy) => return,
+                    Err(_) => {
+                        let refused = ResetCode::REFUSED_STREAM;
+                        self.input(now, id, Input::Reset { code: refused, processed: Processed::No });
+                    }
+                }
+            }
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Makes a call of a request that has arrived; false if there is no such request.
+    pub(super) fn start(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        start: impl FnOnce(S::Incoming) -> S::Call,
+    ) -> bool {
+        let Some(inputs) = self.calls.start(id, start) else { return false };
+        for input in inputs {
+            self.input(now, id, input);
+        }
+        if let Some(stream) = self.calls.get(id).and_then(|entry| entry.stream) {
+            self.engine.want_write(stream);
+        }
+        self.touched(id);
+        true
+    }
+
+    pub(super) fn shut_down(&mut self, now: Instant, grace: Duration) {
+        self.why.get_or_insert(NotReusable::ShutDown);
+        self.engine.shut_down(now, grace);
+        self.deliver(now);
+    }
+
+    // Outputs
+
+    /// Lets the calls write in turn, as far as there is room.
+    fn pull(&mut self, now: Instant) {
+        while let Some((stream, max)) = self.engine.poll_writable() {
+            let Some(id) = self.calls.on_stream(stream) else { continue };
+            if let Some(entry) = self.calls.get(id) {
+                entry.write(&mut self.engine, now, stream, max);
+            }
+            self.touched(id);
+        }
+    }
+
+    pub(super) fn output<'a>(&'a mut self, now: Instant, slices: &mut [IoSlice<'a>]) -> usize {
+        self.pull(now);
+        self.deliver(now);
+        self.engine.output(slices)
+    }
+
+    pub(super) fn poll_ready(&mut self) -> Option<Notice> {
+        while let Some(id) = self.ready.pop_front() {
+            let Some(entry) = self.calls.get(id) else { continue };
+            entry.watch.queued = false;
+            match &mut entry.stage {
+                Stage::Arrived { told: told @ false, .. } => {
+                    *told = true;
+                    return Some(Notice::Incoming(id));
+                }
+                Stage::Arrived { .. } => {}
+                Stage::Live(live) if live.call.has_only_closed() => {
+                    if let Some(Event::Closed(closed)) = live.call.poll_event() {
+                        return Some(self.retire(id, closed));
+                    }
+                }
+                Stage::Live(live) if live.call.has_events() && !live.told => {
+                    live.told = true;
+                    return Some(Notice::Readable(id));
+                }
+                Stage::Live(_) => {}
+            }
+        }
+        if std::mem::take(&mut self.suspect) {
+            return Some(Notice::Suspect);
+        }
+        match self.reuse() {
+            Err(why) if self.engine.is_closed() && self.calls.is_empty() && !self.ended_told => {
+                self.ended_told = true;
+                Some(Notice::Ended(why))
+            }
+            _ => None,
+        }
+    }
+
+    fn retire(&mut self, id: CallId, closed: Closed) -> Notice {
+        let fate = self.reuse();
+        let Some(entry) = self.calls.remove(id) else { return Notice::Ended(NotReusable::Lost) };
+        if let Some(stream) = entry.stream {
+            // The engine goes by the latest time that it was told.
+            self.engine.release(Instant::ORIGIN, stream);
+        }
+        let gave_up = matches!(
+            closed.reason,
+            CloseReason::Deadline | CloseReason::DrainTimedOut | CloseReason::Aborted(_)
+        );
+        // Nothing came on the whole connection since the head went out: it may be dead without knowing.
+        self.suspect |= gave_up && entry.head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
+        Notice::Closed(id, CallClosed::new(closed, fate))
+    }
+
+    /// Whether the connection takes further calls.
+    pub(super) fn reuse(&self) -> Result<(), NotReusable> {
+        if self.engine.fault().is_some() {
+            Err(NotReusable::PeerMisbehaved)
+        } else if let Some(why) = self.why {
+            Err(why)
+        } else if self.engine.goaway().is_some() {
+            Err(NotReusable::GoingAway)
+        } else if !self.engine.is_open() {
+            Err(NotReusable::Idle)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.calls.next_due(), self.engine.poll_timeout())
+    }
+
+    pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {
+        self.engine.poll_shutdown()
+    }
+
+    /// To be done after anything that may have changed a call: what it has to tell gets into the queue, its limit
+    /// among the timers.
+    pub(super) fn touched(&mut self, id: CallId) {
+        if self.calls.watch(id) {
+            self.ready.push_back(id);
+        }
+    }
+}
