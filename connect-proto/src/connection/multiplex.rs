@@ -147,8 +147,11 @@ impl<S: Side> Multiplex<S> {
             if let Some(entry) = self.calls.get(id)
                 && let Stage::Live(live) = &mut entry.stage
             {
+                let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.call.handle_timeout(now);
-                live.settle(&mut StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream }, now);
+                live.settle(&mut carrier, now);
+                // A server's call answers when its time is up.
+                carrier.want_write();
             }
             self.touched(id);
         }

@@ -212,11 +212,10 @@ fn scheme(value: &[u8]) -> Option<Scheme> {
     }
 }
 
-/// A status of three digits, from 100 on. Section 8.6: there is no 101.
+/// A status of three digits, from 100 on. RFC 9110, section 15: one that does not exist is a server error to a client.
+/// Section 8.6: there is no 101.
 fn status(value: &[u8]) -> Option<StatusCode> {
-    let status = StatusCode::from_bytes(value).ok()?;
-    let known = status.as_u16() < 600 && status != StatusCode::SWITCHING_PROTOCOLS;
-    known.then_some(status)
+    StatusCode::from_bytes(value).ok().filter(|status| *status != StatusCode::SWITCHING_PROTOCOLS)
 }
 
 /// The authority, if a `host` field does not say something else (section 8.3.1).

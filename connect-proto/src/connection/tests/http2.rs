@@ -73,7 +73,11 @@ impl Two {
     }
 
     fn open(&mut self) -> CallId {
-        let call = call(self.now, &Arc::new(client_config()), self.kind, None);
+        self.open_for(None)
+    }
+
+    fn open_for(&mut self, timeout: Option<std::time::Duration>) -> CallId {
+        let call = call(self.now, &Arc::new(client_config()), self.kind, timeout);
         self.client.open(self.now, call).unwrap()
     }
 
@@ -184,6 +188,18 @@ fn a_full_duplex_call_answers_before_its_request_ends() {
     two.finish(id);
     two.run();
     assert_eq!(two.closed[&id].reason, CloseReason::Complete);
+}
+
+#[test]
+fn a_servers_call_whose_time_is_up_says_so_while_its_handler_is_silent() {
+    let mut two = Two::new(FULL);
+    let id = two.open_for(Some(millis(250)));
+    two.send(id, "x");
+    two.run();
+    // Only the server looks at the clock, so that the answer is its own.
+    let now = two.now.saturating_add(millis(250));
+    two.server.handle_timeout(now);
+    assert!(pump(now, &mut two.server, &mut two.client, &mut two.buffers[1]), "it answers");
 }
 
 #[test]
