@@ -1,5 +1,11 @@
 //! Many calls on one connection over HTTP/2.
 
+mod calls;
+mod crowd;
+mod ending;
+mod phases;
+mod raw;
+
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::sync::Arc;
@@ -8,10 +14,12 @@ use bytes::{Bytes, BytesMut};
 
 use crate::Instant;
 use crate::call::{Duplex, Event, Kind};
+use crate::connection::Protocol;
 use crate::connection::{
     CallClosed, CallId, ClientConnection, Connection, ConnectionConfig, Fate, Notice, Role, ServerConnection,
 };
 use crate::error::{AbortReason, CloseReason, Code};
+use crate::http2::Limits;
 use crate::message::Outbound;
 use crate::metadata::Metadata;
 use crate::server::ServerConfig;
@@ -33,6 +41,12 @@ struct Two {
     closed: HashMap<CallId, CallClosed>,
     served: HashMap<CallId, CallClosed>,
     suspect: bool,
+    /// Calls that the server has started.
+    serving: Vec<CallId>,
+    /// A call of which the client does not look at the messages.
+    deaf: Option<CallId>,
+    /// The limits of both sides' calls.
+    limits: crate::call::Limits,
 }
 
 fn pump<A: Role, B: Role>(
@@ -54,13 +68,39 @@ fn pump<A: Role, B: Role>(
     len > 0
 }
 
+fn over_http2(limits: Limits) -> ConnectionConfig {
+    ConnectionConfig { http2: Arc::new(limits), ..ConnectionConfig::default() }
+}
+
+/// Bytes that no compression makes fewer.
+fn noise(len: usize) -> Bytes {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let step = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(step).collect()
+}
+
+/// The flow control of a connection: every byte of every window is somewhere.
+fn assert_conserved<R: Role>(connection: &Connection<R>) {
+    if let Protocol::Http2(multiplex) = &connection.protocol {
+        multiplex.engine.check_conservation();
+    }
+}
+
 impl Two {
     fn new(kind: Kind) -> Self {
-        let config = ConnectionConfig::default();
+        Two::with(kind, Limits::default(), Limits::default())
+    }
+
+    fn with(kind: Kind, client: Limits, server: Limits) -> Self {
         Two {
             now: Instant::ORIGIN,
-            client: ClientConnection::http2(Instant::ORIGIN, &config),
-            server: ServerConnection::new(Instant::ORIGIN, &config),
+            client: ClientConnection::http2(Instant::ORIGIN, &over_http2(client)),
+            server: ServerConnection::new(Instant::ORIGIN, &over_http2(server)),
             buffers: Default::default(),
             kind,
             awake: true,
@@ -69,17 +109,22 @@ impl Two {
             closed: HashMap::new(),
             served: HashMap::new(),
             suspect: false,
+            serving: Vec::new(),
+            deaf: None,
+            limits: crate::call::Limits::default(),
         }
     }
 
     fn open(&mut self) -> CallId {
-        let call = call(self.now, &Arc::new(client_config()), self.kind, None);
+        let mut config = client_config();
+        config.limits = self.limits.clone();
+        let call = call(self.now, &Arc::new(config), self.kind, None);
         self.client.open(self.now, call).unwrap()
     }
 
-    fn send(&mut self, id: CallId, text: &str) {
+    fn send(&mut self, id: CallId, text: impl AsRef<[u8]>) {
         let mut call = self.client.call(id).unwrap();
-        call.send(self.now, Outbound::encode(&call.encoding(), Bytes::copy_from_slice(text.as_bytes())))
+        call.send(self.now, Outbound::encode(&call.encoding(), Bytes::copy_from_slice(text.as_ref())))
             .unwrap();
     }
 
@@ -91,8 +136,10 @@ impl Two {
         while let Some(notice) = self.server.poll_ready() {
             match notice {
                 Notice::Incoming(id) => {
-                    let config = Arc::new(ServerConfig::default());
-                    assert!(self.server.start(self.now, id, &config, &method(self.kind)));
+                    let mut config = ServerConfig::default();
+                    config.limits = self.limits.clone();
+                    assert!(self.server.start(self.now, id, &Arc::new(config), &method(self.kind)));
+                    self.serving.push(id);
                 }
                 Notice::Readable(id) => {
                     let mut call = self.server.call(id).unwrap();
@@ -116,23 +163,27 @@ impl Two {
     fn listen(&mut self) {
         while let Some(notice) = self.client.poll_ready() {
             match notice {
-                Notice::Readable(id) => {
-                    let mut call = self.client.call(id).unwrap();
-                    while let Some(event) = call.poll_event(self.now) {
-                        match event {
-                            Event::Message(message) => {
-                                self.messages.entry(id).or_default().push(message.decode().unwrap());
-                            }
-                            Event::Finished(verdict) => {
-                                self.verdicts.insert(id, verdict.map(drop).map_err(|error| error.code()));
-                            }
-                            _ => {}
-                        }
-                    }
-                }
+                Notice::Readable(id) if self.deaf == Some(id) => {}
+                Notice::Readable(id) => self.hear(id),
                 Notice::Closed(id, closed) => drop(self.closed.insert(id, closed)),
                 Notice::Suspect => self.suspect = true,
                 Notice::Incoming(_) | Notice::Ended(_) => {}
+            }
+        }
+    }
+
+    /// The client looks at the events of a call.
+    fn hear(&mut self, id: CallId) {
+        let mut call = self.client.call(id).unwrap();
+        while let Some(event) = call.poll_event(self.now) {
+            match event {
+                Event::Message(message) => {
+                    self.messages.entry(id).or_default().push(message.decode().unwrap());
+                }
+                Event::Finished(verdict) => {
+                    self.verdicts.insert(id, verdict.map(drop).map_err(|error| error.code()));
+                }
+                _ => {}
             }
         }
     }
@@ -156,144 +207,7 @@ impl Two {
         self.client.handle_timeout(self.now);
         self.server.handle_timeout(self.now);
         self.run();
+        assert_conserved(&self.client);
+        assert_conserved(&self.server);
     }
-}
-
-#[test]
-fn a_unary_call() {
-    let mut two = Two::new(Kind::Unary);
-    let id = two.open();
-    two.send(id, "hello");
-    two.finish(id);
-    two.run();
-    assert_eq!(two.messages[&id], ["hello"]);
-    assert_eq!(two.verdicts[&id], Ok(()));
-    assert_eq!((two.closed[&id].reason, two.closed[&id].fate), (CloseReason::Complete, Fate::Reusable));
-    assert_eq!(two.served.values().next().unwrap().reason, CloseReason::Complete);
-}
-
-#[test]
-fn a_full_duplex_call_answers_before_its_request_ends() {
-    let mut two = Two::new(FULL);
-    let id = two.open();
-    for text in ["a", "b", "c"] {
-        two.send(id, text);
-        two.run();
-        assert_eq!(two.messages[&id].last().unwrap(), text);
-    }
-    two.finish(id);
-    two.run();
-    assert_eq!(two.closed[&id].reason, CloseReason::Complete);
-}
-
-#[test]
-fn more_calls_than_the_server_takes_at_once_wait_for_their_turn() {
-    let mut two = Two::new(FULL);
-    let ids: Vec<CallId> = (0..600).map(|_| two.open()).collect();
-    for &id in &ids {
-        two.send(id, "x");
-        two.finish(id);
-    }
-    two.run();
-    assert_eq!(two.closed.len(), 600);
-    assert!(two.verdicts.values().all(|verdict| *verdict == Ok(())));
-    assert_eq!(two.served.len(), 600);
-    assert!(two.client.is_free());
-}
-
-#[test]
-fn a_message_larger_than_the_windows_passes() {
-    let mut two = Two::new(FULL);
-    let id = two.open();
-    let text = "m".repeat(3 << 20);
-    two.send(id, &text);
-    two.finish(id);
-    two.run();
-    assert_eq!(two.messages[&id], [text.as_str()]);
-    assert_eq!(two.closed[&id].reason, CloseReason::Complete);
-}
-
-#[test]
-fn an_aborted_call_leaves_the_connection_and_the_other_calls_alone() {
-    let mut two = Two::new(FULL);
-    let (one, other) = (two.open(), two.open());
-    two.send(one, "x");
-    two.send(other, "y");
-    two.run();
-    two.client.call(one).unwrap().abort(two.now, AbortReason::Requested);
-    two.run();
-    assert_eq!(two.closed[&one].reason, CloseReason::Aborted(AbortReason::Requested));
-    assert_eq!(two.closed[&one].fate, Fate::Reusable);
-    assert_eq!(two.served.values().next().unwrap().reason.code(), Some(Code::Canceled));
-    two.finish(other);
-    two.run();
-    assert_eq!(two.verdicts[&other], Ok(()));
-}
-
-#[test]
-fn close_ends_within_the_budget_and_the_connection_lives() {
-    let mut two = Two::new(FULL);
-    let id = two.open();
-    two.send(id, "x");
-    two.run();
-    two.awake = false;
-    two.client.call(id).unwrap().close(two.now);
-    two.run();
-    assert!(two.closed.is_empty());
-    two.advance(millis(999));
-    assert!(two.closed.is_empty());
-    two.advance(millis(1));
-    assert_eq!((two.closed[&id].reason, two.closed[&id].fate), (CloseReason::DrainTimedOut, Fate::Reusable));
-    assert!(!two.suspect, "the server had answered");
-}
-
-#[test]
-fn a_call_given_up_without_a_sign_of_life_makes_the_connection_suspect() {
-    let mut two = Two::new(FULL);
-    let id = two.open();
-    two.run();
-    two.advance(secs(1));
-    two.awake = false;
-    let dead = two.open();
-    two.run();
-    two.advance(secs(5));
-    two.client.call(dead).unwrap().abort(two.now, AbortReason::Requested);
-    two.run();
-    assert!(two.suspect);
-    assert!(two.closed.contains_key(&dead) && !two.closed.contains_key(&id));
-}
-
-#[test]
-fn shutdown_lets_calls_end_and_takes_no_more() {
-    let mut two = Two::new(FULL);
-    let id = two.open();
-    two.send(id, "x");
-    two.run();
-    two.client.shut_down(two.now, secs(10));
-    two.run();
-    let refused = two.client.open(two.now, call(two.now, &Arc::new(client_config()), FULL, None));
-    assert!(refused.is_err());
-    two.finish(id);
-    two.run();
-    assert_eq!(two.verdicts[&id], Ok(()));
-    two.advance(secs(2));
-    assert!(two.client.is_closed());
-}
-
-#[test]
-fn a_server_that_shuts_down_ends_within_its_grace() {
-    let mut two = Two::new(FULL);
-    let id = two.open();
-    two.send(id, "x");
-    two.run();
-    two.server.shut_down(two.now, secs(3));
-    two.run();
-    two.advance(secs(2));
-    assert!(!two.client.is_free(), "the client has heard");
-    two.advance(secs(2));
-    two.advance(secs(2));
-    assert!(two.server.is_closed());
-    two.client.handle_eof(two.now);
-    two.listen();
-    assert_eq!(two.verdicts[&id], Err(Code::Unavailable));
 }
