@@ -214,8 +214,13 @@ impl<R: Part> Run<R> {
                 idle = 0;
             }
         }
-        // What is written last is told after it.
-        self.ours.act(true);
+        // What came last is told after it.
+        let mut before = usize::MAX;
+        while !is_broken && before != self.moved() {
+            before = self.moved();
+            self.ours.act(true);
+            self.theirs.poll();
+        }
         let world = self.world.borrow();
         judge::judge(&world);
         let (fault, result) = (self.ours.engine.fault(), self.theirs.orders.borrow().result.clone());

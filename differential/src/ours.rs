@@ -321,7 +321,7 @@ impl<R: Part> Ours<R> {
         let piece = match how {
             0 => max.min(100),
             // More than its turn: the engine keeps it.
-            1 if message.len % 3 == 0 => max.saturating_mul(2),
+            1 if message.len.is_multiple_of(3) => max.saturating_mul(2),
             _ => max,
         };
         let n = piece.min(until - sent);
@@ -347,7 +347,7 @@ impl<R: Part> Ours<R> {
             self.sent_all(at);
         } else {
             self.engine.send_end(self.now, key, message.trailers.clone());
-            if R::SIDE == SERVER && plan.is_early && call % 2 == 0 {
+            if R::SIDE == SERVER && plan.is_early && call.is_multiple_of(2) {
                 self.engine.stop_receiving(self.now, key);
             }
             self.sent_all(at);

@@ -14,7 +14,7 @@ fn seeds() -> std::ops::Range<u64> {
             let (first, end) = range.split_once("..").expect("a range");
             number(first)..number(end)
         }
-        Err(_) => 0..2000,
+        Err(_) => 0..3000,
     }
 }
 
@@ -35,5 +35,14 @@ fn both_engines_see_the_same() {
         all.bytes += report.bytes;
     }
     println!("{all:?}");
-    assert!(count < 1000 || 2 * all.complete > all.calls, "too little is tested: {all:?}");
+    assert!(count < 1000 || 3 * all.complete > all.calls, "too little is tested: {all:?}");
+}
+
+/// What `fuzz/` begins with.
+#[test]
+fn the_corpus_runs() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/differential");
+    for seed in std::fs::read_dir(corpus).expect("a folder") {
+        run(&std::fs::read(seed.expect("a file").path()).expect("bytes"));
+    }
 }
