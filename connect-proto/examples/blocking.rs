@@ -68,7 +68,8 @@ impl Driver<Server> {
 }
 
 impl<R: Role> Driver<R> {
-    fn new(connection: Connection<R>, socket: TcpStream) -> io::Result<Self> {
+    /// Drives a connection that has just been made, whatever it speaks.
+    pub fn new(connection: Connection<R>, socket: TcpStream) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(WRITE_SLICE))?;
         let unread = BytesMut::new();

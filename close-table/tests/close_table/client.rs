@@ -17,17 +17,17 @@ use crate::blocking::Driver;
 use crate::support::{Process, show, table};
 use crate::{Budget, COMMAND, Expected, RUNS, SCHEDULING, all_at_once, closing, median};
 
-struct Row {
-    name: &'static str,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
     /// What the peer does, as its path says.
-    path: String,
-    kind: Kind,
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
     /// Whether the peer goes on before the call is closed, or once it was.
-    flows_before: bool,
-    timeout: Option<Duration>,
-    expected: Expected,
-    trailers: bool,
-    runs: usize,
+    pub(crate) flows_before: bool,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) expected: Expected,
+    pub(crate) trailers: bool,
+    pub(crate) runs: usize,
 }
 
 fn rows(budget: Budget) -> Vec<Row> {
@@ -116,18 +116,34 @@ fn rows(budget: Budget) -> Vec<Row> {
 }
 
 /// What one run has measured.
-struct Measured {
-    in_close: Duration,
-    until_closed: Duration,
-    closed: CallClosed,
-    trailers: bool,
-    connections: usize,
+pub(crate) struct Measured {
+    pub(crate) in_close: Duration,
+    pub(crate) until_closed: Duration,
+    pub(crate) closed: CallClosed,
+    pub(crate) trailers: bool,
+    pub(crate) connections: usize,
 }
 
 pub(crate) fn run(budget: Budget) {
     let rows = rows(budget);
     let results =
         all_at_once(&rows, |row| -> Vec<Measured> { (0..row.runs).map(|_| measure(row, budget)).collect() });
+    let title = budget.title("Client closes a server stream after its first message");
+    print(&title, &rows, &results);
+    println!(
+        "  In close(): the least of {RUNS} runs, of one run where it waits for 30 s. Until Closed: the longest.\n  \
+         TCP connections: with a call that follows."
+    );
+    for (row, runs) in rows.iter().zip(&results) {
+        for run in runs {
+            let kept = row.expected.fate == Fate::Reusable;
+            assert_eq!(run.connections, if kept { 1 } else { 2 }, "{}: TCP connections", row.name);
+        }
+    }
+    check(&rows, &results);
+}
+
+pub(crate) fn print(title: &str, rows: &[Row], results: &[Vec<Measured>]) {
     let header = [
         "the peer",
         "in close()",
@@ -141,7 +157,7 @@ pub(crate) fn run(budget: Budget) {
     ];
     let lines: Vec<Vec<String>> = rows
         .iter()
-        .zip(&results)
+        .zip(results)
         .map(|(row, runs)| {
             let last = runs.last().expect("a row is run");
             vec![
@@ -157,20 +173,15 @@ pub(crate) fn run(budget: Budget) {
             ]
         })
         .collect();
-    println!(
-        "{}",
-        table(&budget.title("Client closes a server stream after its first message"), &header, &lines)
-    );
-    println!(
-        "  In close(): the least of {RUNS} runs, of one run where it waits for 30 s. Until Closed: the longest.\n  \
-         TCP connections: with a call that follows."
-    );
-    for (row, runs) in rows.iter().zip(&results) {
+    println!("{}", table(title, &header, &lines));
+}
+
+/// What holds of every row.
+pub(crate) fn check(rows: &[Row], results: &[Vec<Measured>]) {
+    for (row, runs) in rows.iter().zip(results) {
         for run in runs {
             row.expected.check(row.name, &run.closed, run.until_closed);
             assert_eq!(run.trailers, row.trailers, "{}: trailers", row.name);
-            let kept = row.expected.fate == Fate::Reusable;
-            assert_eq!(run.connections, if kept { 1 } else { 2 }, "{}: TCP connections", row.name);
         }
         assert!(runs.len() < RUNS || least(runs) < COMMAND, "{}: close() took {:?}", row.name, least(runs));
     }
@@ -217,10 +228,11 @@ fn measure(row: &Row, budget: Budget) -> Measured {
     Measured { in_close, until_closed, closed, trailers, connections }
 }
 
-fn config(address: SocketAddr, budget: Budget) -> Arc<CallConfig> {
+pub(crate) fn config(address: SocketAddr, budget: Budget) -> Arc<CallConfig> {
     let authority = address.to_string().parse().expect("an authority");
     let mut config = CallConfig::new("http".parse().expect("a scheme"), authority, "proto").expect("a codec");
     config.limits.drain_http1 = budget.drain;
+    config.limits.drain_http2 = budget.drain;
     Arc::new(config)
 }
 
@@ -228,7 +240,7 @@ fn connect(address: SocketAddr) -> Driver<Client> {
     Driver::connect(address, &ConnectionConfig::default()).expect("connect")
 }
 
-fn open(
+pub(crate) fn open(
     driver: &mut Driver<Client>,
     config: &Arc<CallConfig>,
     path: &str,
@@ -246,7 +258,7 @@ fn open(
     id
 }
 
-fn until_message(driver: &mut Driver<Client>, id: CallId) -> Bytes {
+pub(crate) fn until_message(driver: &mut Driver<Client>, id: CallId) -> Bytes {
     loop {
         match driver.turn(None) {
             Some(Notice::Readable(_)) => {
@@ -263,7 +275,7 @@ fn until_message(driver: &mut Driver<Client>, id: CallId) -> Bytes {
     }
 }
 
-fn until_closed(driver: &mut Driver<Client>, row: &str) -> (CallClosed, bool) {
+pub(crate) fn until_closed(driver: &mut Driver<Client>, row: &str) -> (CallClosed, bool) {
     let mut trailers = false;
     loop {
         match driver.turn(None) {
@@ -279,6 +291,7 @@ fn until_closed(driver: &mut Driver<Client>, row: &str) -> (CallClosed, bool) {
                 }
             }
             Some(Notice::Closed(_, closed)) => return (closed, trailers),
+            Some(Notice::Suspect) => {}
             other => panic!("{row}: {other:?} before the end"),
         }
     }

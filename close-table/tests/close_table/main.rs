@@ -8,6 +8,7 @@
 #[path = "../../../connect-proto/examples/blocking.rs"]
 mod blocking;
 mod client;
+mod client_http2;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
@@ -47,6 +48,15 @@ fn default_budget() -> Budget {
 fn small_budget() -> Budget {
     let drain = DrainBudget { time: Duration::from_millis(500), bytes: 16 << 10 };
     Budget { name: "small budgets", drain, late: 150, stall: Duration::from_millis(500) }
+}
+
+fn default_http2_budget() -> Budget {
+    Budget { drain: connect_proto::call::Limits::default().drain_http2, ..default_budget() }
+}
+
+fn small_http2_budget() -> Budget {
+    let drain = DrainBudget { time: Duration::from_millis(300), bytes: 16 << 10 };
+    Budget { drain, ..small_budget() }
 }
 
 impl Budget {
@@ -118,11 +128,13 @@ fn all_at_once<R: Sync, M: Send>(rows: &[R], run: impl Fn(&R) -> M + Sync) -> Ve
 /// One test, since a machine of few cores runs few at a time, and these wait for most of theirs.
 #[test]
 fn close_tables() {
-    let tables: [(fn(Budget), Budget); 4] = [
+    let tables: [(fn(Budget), Budget); 6] = [
         (client::run, small_budget()),
         (server::run, small_budget()),
         (client::run, default_budget()),
         (server::run, default_budget()),
+        (client_http2::run, small_http2_budget()),
+        (client_http2::run, default_http2_budget()),
     ];
     all_at_once(&tables, |&(run, budget)| run(budget));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// What one call may cost. `None` means unlimited, 0 means 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of a received message after decompression. 4 MiB.

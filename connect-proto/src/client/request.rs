@@ -23,11 +23,13 @@ impl Procedure {
     /// Takes a path of at least two segments; a prefix before the service's name is fine.
     ///
     /// # Errors
-    /// [`ApiMisuse::InvalidProcedure`] for anything else, among it a path with a query.
+    /// [`ApiMisuse::InvalidProcedure`] for anything else, among it a path with a query or a fragment.
     pub fn new(path: impl Into<String>) -> Result<Self, ApiMisuse> {
-        let path = PathAndQuery::from_maybe_shared(Bytes::from(path.into()))
+        let given = Bytes::from(path.into());
+        // A fragment would be left out without a word.
+        let path = PathAndQuery::from_maybe_shared(given.clone())
             .ok()
-            .filter(|path| path.query().is_none())
+            .filter(|path| path.query().is_none() && path.as_str().as_bytes() == given)
             .ok_or(ApiMisuse::InvalidProcedure)?;
         let (service, method) = path
             .path()

@@ -143,7 +143,9 @@ impl Connection<Client> {
             #[cfg(feature = "http2")]
             Protocol::Http2(multiplex) if multiplex.reuse().is_err() => Some(OpenError::GoingAway),
             #[cfg(feature = "http2")]
-            Protocol::Http2(multiplex) if multiplex.is_full() => Some(OpenError::Busy),
+            Protocol::Http2(multiplex) if multiplex.engine.can_open().is_err() && multiplex.is_full() => {
+                Some(OpenError::Busy)
+            }
             #[cfg(feature = "http2")]
             Protocol::Http2(_) => None,
         };

@@ -218,6 +218,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn shut_down(&mut self, now: Instant, grace: std::time::Duration) {
         self.wire.link.shut_down(now);
+        self.deliver(now);
         self.grace = Some(now.saturating_add(grace));
         self.handle_timeout(now);
     }

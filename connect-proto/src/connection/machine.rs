@@ -13,8 +13,6 @@ pub trait Machine {
     fn handle_input(&mut self, now: Instant, input: Input);
     fn handle_timeout(&mut self, now: Instant);
     fn abort(&mut self, now: Instant, reason: AbortReason);
-    #[cfg(any(feature = "testing", test))]
-    fn reject(&mut self, now: Instant, fault: crate::error::PeerMisbehaved);
     fn poll_transmit(&mut self, max: usize) -> Option<Transmit<Self::Head>>;
     fn poll_event(&mut self) -> Option<Event>;
     fn poll_timeout(&self) -> Option<Instant>;
@@ -37,10 +35,6 @@ macro_rules! machine {
             }
             fn abort(&mut self, now: Instant, reason: AbortReason) {
                 self.abort(now, reason);
-            }
-            #[cfg(any(feature = "testing", test))]
-            fn reject(&mut self, now: Instant, fault: crate::error::PeerMisbehaved) {
-                self.reject(now, fault);
             }
             fn poll_transmit(&mut self, max: usize) -> Option<Transmit<$head>> {
                 self.poll_transmit(max)

@@ -28,7 +28,7 @@ pub struct ErrorDetail {
     /// The fully qualified type name, such as `google.rpc.RetryInfo`, without a `type.googleapis.com/` prefix.
     pub type_name: String,
     /// The message in Protobuf's binary form.
-    #[cfg_attr(feature = "arbitrary", arbitrary(with = crate::testing::arbitrary_bytes))]
+    #[cfg_attr(feature = "arbitrary", arbitrary(with = crate::testing::arbitrary::bytes))]
     pub value: Bytes,
 }
 

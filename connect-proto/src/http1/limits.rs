@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// What one HTTP/1.1 connection may cost. Sizes in bytes; a duration of `None` means without limit, 0 means 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct Limits {
     /// A head, from its first byte to the empty line that ends it. 64 KiB.

@@ -89,8 +89,10 @@ pub(super) enum Nuisance {
     EmptyFrame,
 }
 
-/// Frames that carry nothing and are allowed for one that does.
+/// Frames that carry nothing and are allowed for one that does,
 const EMPTY_FRAMES_FOR_A_MESSAGE: u32 = 4;
+/// and for so many bytes in it: Go widens both windows with every 4 KiB that its application reads.
+const BYTES_FOR_AN_EMPTY_FRAME: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -131,11 +133,13 @@ impl Guard {
         if bucket.take(now, rate) { Ok(()) } else { Err(PeerMisbehaved::Flood(name)) }
     }
 
-    /// A frame with a part of a message came or went: honest peers ping and widen windows the more there are.
-    pub(super) fn message_frame(&mut self) {
+    /// A frame with `len` bytes of a message came or went: honest peers ping and widen windows the more there are.
+    pub(super) fn message_frame(&mut self, len: usize) {
         let [.., pings, _, empty_frames] = &mut self.buckets;
         pings.give(1, self.rates.pings);
-        empty_frames.give(EMPTY_FRAMES_FOR_A_MESSAGE, self.rates.empty_frames);
+        let for_bytes = u32::try_from(len / BYTES_FOR_AN_EMPTY_FRAME).unwrap_or(u32::MAX);
+        let tokens = EMPTY_FRAMES_FOR_A_MESSAGE.saturating_add(for_bytes);
+        empty_frames.give(tokens, self.rates.empty_frames);
     }
 }
 
@@ -200,7 +204,7 @@ mod tests {
         let mut guard = Guard::new(at(0), Guards::default());
         let mut pass = |what| {
             for _ in 0..5000 {
-                guard.message_frame();
+                guard.message_frame(0);
                 guard.count(at(0), what)?;
             }
             Ok::<_, PeerMisbehaved>(())

@@ -9,6 +9,10 @@ use http::{
 use super::hpack::{Block, Field, Pseudo};
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
+use crate::fields::read_length;
+
+/// Fields that a head has room for from the start.
+const USUAL_HEADERS: usize = 8;
 
 /// What a field section is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +33,12 @@ pub(super) struct Fields {
     path: Option<Bytes>,
     status: Option<StatusCode>,
     headers: HeaderMap,
+    /// The pieces of the cookie (section 8.2.3), put together at the end so that many of them cost no more than few.
+    crumbs: Vec<HeaderValue>,
     content_length: Option<u64>,
-    seen_header: bool,
+    has_host: bool,
+    /// Fields other than pseudo-headers.
+    seen: usize,
     /// The first rule that was broken.
     fault: Option<PeerMisbehaved>,
 }
@@ -53,8 +61,10 @@ impl Fields {
             path: None,
             status: None,
             headers: HeaderMap::new(),
+            crumbs: Vec::new(),
             content_length: None,
-            seen_header: false,
+            has_host: false,
+            seen: 0,
             fault: None,
         }
     }
@@ -88,7 +98,7 @@ impl Fields {
             Section::Response => name == Pseudo::Status,
             Section::Trailers => false,
         };
-        if self.seen_header || !belongs {
+        if self.seen > 0 || !belongs {
             return Err(fault);
         }
         let repeated = match name {
@@ -103,42 +113,60 @@ impl Fields {
 
     fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), PeerMisbehaved> {
         let fault = PeerMisbehaved::MalformedHead;
-        self.seen_header = true;
-        // Counted with what is skipped or joined below, and so by keys as well as by values.
-        if self.headers.len() >= self.max_headers {
+        self.seen += 1;
+        if self.seen > self.max_headers {
             return Err(PeerMisbehaved::TooManyHeaders { limit: self.max_headers as u64 });
         }
         let bytes = value.as_bytes();
         let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-        if is_blank(bytes.first()) || is_blank(bytes.last()) || is_connections(&name) {
+        if is_blank(bytes.first()) || is_blank(bytes.last()) {
             return Err(fault);
         }
-        if name == header::TE && !bytes.eq_ignore_ascii_case(b"trailers") {
-            return Err(fault);
-        }
-        if name == header::CONTENT_LENGTH {
-            let length = parse_length(bytes).ok_or(PeerMisbehaved::InvalidContentLength)?;
-            if self.content_length.replace(length).is_some() || self.section == Section::Trailers {
-                return Err(PeerMisbehaved::InvalidContentLength);
+        match Special::of(&name) {
+            None => {}
+            Some(Special::Host) => self.has_host = true,
+            Some(Special::Connection) => return Err(fault),
+            Some(Special::Te) if bytes.eq_ignore_ascii_case(b"trailers") => {}
+            Some(Special::Te) => return Err(fault),
+            Some(Special::ContentLength) => {
+                let length = read_length(bytes).ok_or(PeerMisbehaved::InvalidContentLength)?;
+                if self.content_length.replace(length).is_some() || self.section == Section::Trailers {
+                    return Err(PeerMisbehaved::InvalidContentLength);
+                }
+            }
+            Some(Special::Cookie) => {
+                self.crumbs.push(value);
+                return Ok(());
             }
         }
-        if name == header::COOKIE
-            && let Some(cookie) = self.headers.get_mut(&name)
-        {
-            // Section 8.2.3: crumbs are put together again.
-            let whole = [cookie.as_bytes(), b"; ", bytes].concat();
-            *cookie = HeaderValue::from_maybe_shared(Bytes::from(whole)).map_err(|_| fault)?;
-            return Ok(());
+        if self.seen == 1 && self.section != Section::Trailers {
+            self.headers.try_reserve(USUAL_HEADERS).map_err(|_| fault)?;
         }
         self.headers.try_append(name, value).map_err(|_| fault)?;
         Ok(())
     }
 
-    /// The head of a request.
-    pub(super) fn into_request(self) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
+    /// The end of the section.
+    fn finish(&mut self) -> Result<(), PeerMisbehaved> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
+        let cookie = match self.crumbs.as_slice() {
+            [] => return Ok(()),
+            [cookie] => cookie.clone(),
+            crumbs => {
+                let crumbs: Vec<&[u8]> = crumbs.iter().map(HeaderValue::as_bytes).collect();
+                let whole = Bytes::from(crumbs.join(b"; ".as_slice()));
+                HeaderValue::from_maybe_shared(whole).map_err(|_| PeerMisbehaved::MalformedHead)?
+            }
+        };
+        self.headers.try_insert(header::COOKIE, cookie).map_err(|_| PeerMisbehaved::MalformedHead)?;
+        Ok(())
+    }
+
+    /// The head of a request.
+    pub(super) fn into_request(mut self) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
+        self.finish()?;
         let fault = PeerMisbehaved::MalformedHead;
         let method = self.method.ok_or(fault)?;
         // Section 8.5: no server of RPCs is a tunnel.
@@ -147,7 +175,8 @@ impl Fields {
         }
         let (scheme, path) = (self.scheme.ok_or(fault)?, self.path.ok_or(fault)?);
         let authority = match self.authority {
-            Some(authority) => Some(agreed_authority(authority, &self.headers)?),
+            Some(authority) if self.has_host => Some(agreed_authority(authority, &self.headers)?),
+            Some(authority) => Some(authority_of(authority)?),
             None => None,
         };
         let mut parts = Box::new(http::Request::new(()).into_parts().0);
@@ -159,10 +188,8 @@ impl Fields {
     }
 
     /// The head of a final response.
-    pub(super) fn into_response(self) -> Result<ReceivedHead<response::Parts>, PeerMisbehaved> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
-        }
+    pub(super) fn into_response(mut self) -> Result<ReceivedHead<response::Parts>, PeerMisbehaved> {
+        self.finish()?;
         let mut parts = Box::new(http::Response::new(()).into_parts().0);
         parts.status = self.status.ok_or(PeerMisbehaved::MalformedHead)?;
         parts.version = Version::HTTP_2;
@@ -171,12 +198,9 @@ impl Fields {
     }
 
     /// The trailers; none if there are no fields.
-    pub(super) fn into_trailers(self) -> Result<Option<Box<HeaderMap>>, PeerMisbehaved> {
-        match self.fault {
-            Some(fault) => Err(fault),
-            None if self.headers.is_empty() => Ok(None),
-            None => Ok(Some(Box::new(self.headers))),
-        }
+    pub(super) fn into_trailers(mut self) -> Result<Option<Box<HeaderMap>>, PeerMisbehaved> {
+        self.finish()?;
+        Ok(if self.headers.is_empty() { None } else { Some(Box::new(self.headers)) })
     }
 }
 
@@ -194,10 +218,16 @@ fn status(value: &[u8]) -> Option<StatusCode> {
     StatusCode::from_bytes(value).ok().filter(|status| *status != StatusCode::SWITCHING_PROTOCOLS)
 }
 
-/// The authority, if it is a host and a port, and a `host` field does not say something else (section 8.3.1).
+/// The authority, if a `host` field does not say something else (section 8.3.1).
 fn agreed_authority(authority: Bytes, headers: &HeaderMap) -> Result<Authority, PeerMisbehaved> {
-    let differs = headers.get_all(header::HOST).iter().any(|host| *host.as_bytes() != *authority);
-    if differs || authority.contains(&b'@') || authority.contains(&b',') {
+    if headers.get_all(header::HOST).iter().any(|host| *host.as_bytes() != *authority) {
+        return Err(PeerMisbehaved::InvalidHost);
+    }
+    authority_of(authority)
+}
+
+fn authority_of(authority: Bytes) -> Result<Authority, PeerMisbehaved> {
+    if authority.iter().any(|byte| matches!(byte, b'@' | b',')) {
         return Err(PeerMisbehaved::InvalidHost);
     }
     Authority::from_maybe_shared(authority).map_err(|_| PeerMisbehaved::InvalidHost)
@@ -222,24 +252,31 @@ fn target(
     Uri::from_parts(parts).map_err(|_| PeerMisbehaved::InvalidTarget)
 }
 
-/// Whether a field belongs to an HTTP/1.1 connection (section 8.2.2).
-fn is_connections(name: &HeaderName) -> bool {
-    *name == header::CONNECTION
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::UPGRADE
-        || *name == "keep-alive"
-        || *name == "proxy-connection"
+/// A field with rules of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Special {
+    /// It belongs to an HTTP/1.1 connection (section 8.2.2).
+    Connection,
+    /// The same, but for one value.
+    Te,
+    ContentLength,
+    Cookie,
+    Host,
 }
 
-/// Digits and nothing else: no sign, no blank, no list.
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
+impl Special {
+    fn of(name: &HeaderName) -> Option<Self> {
+        Some(match name.as_str() {
+            "connection" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection" => {
+                Special::Connection
+            }
+            "te" => Special::Te,
+            "content-length" => Special::ContentLength,
+            "cookie" => Special::Cookie,
+            "host" => Special::Host,
+            _ => return None,
+        })
     }
-    value.iter().try_fold(0_u64, |len, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        len.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 /// Writes the head of a request.
@@ -272,19 +309,29 @@ pub(super) fn write_response(block: &mut Block<'_>, parts: &response::Parts, bod
 }
 
 fn write_length(block: &mut Block<'_>, body: BodySize) {
-    if let BodySize::Exact(length) = body {
-        block.header(&header::CONTENT_LENGTH, &HeaderValue::from(length));
+    let BodySize::Exact(mut length) = body else { return };
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (length % 10) as u8;
+        length /= 10;
+        start = at;
+        if length == 0 {
+            break;
+        }
     }
+    block.bytes(&header::CONTENT_LENGTH, digits.get(start..).unwrap_or_default());
 }
 
 /// Writes fields, but for those that the engine writes itself, or that HTTP/2 does not have.
 pub(super) fn write_fields(block: &mut Block<'_>, headers: &HeaderMap) {
     for (name, value) in headers {
-        let is_own = is_connections(name)
-            || *name == header::CONTENT_LENGTH
-            || *name == header::HOST
-            || (*name == header::TE && value.as_bytes() != b"trailers");
-        if !is_own {
+        let is_sent = match Special::of(name) {
+            None | Some(Special::Cookie) => true,
+            Some(Special::Te) => value.as_bytes() == b"trailers",
+            Some(Special::Connection | Special::ContentLength | Special::Host) => false,
+        };
+        if is_sent {
             block.header(name, value);
         }
     }

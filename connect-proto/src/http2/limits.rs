@@ -40,7 +40,7 @@ pub struct Limits {
     pub encoder_table: u32,
     /// Output that should be queued and unacknowledged at most: what `room` counts down from. 64 KiB.
     pub max_output: usize,
-    /// Frames that answer the peer's own (acknowledgements, resets) and that it has not read. With more than these
+    /// Frames that answer the peer's own (acknowledgements, resets, window updates) and that it has not read. With more than these
     /// waiting, nothing is read until it reads (CVE-2019-9512, 9514, 9515). 256.
     pub max_unwritten_replies: usize,
     /// Pings that notice a peer that is gone. None.

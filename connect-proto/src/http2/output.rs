@@ -12,7 +12,7 @@ const COPY_AT_MOST: usize = 1 << 10;
 /// DATA frames are filled up to this.
 const FILL: usize = super::frame::DEFAULT_FRAME_SIZE as usize;
 /// What an idle connection keeps of its staging buffer, and of its queues in pieces.
-const IDLE_STAGED: usize = 1 << 10;
+const IDLE_STAGED: usize = 2 << 10;
 const IDLE_PIECES: usize = 8;
 
 /// Where a frame begins: among all bytes of the connection, and among those that were staged.
@@ -88,6 +88,11 @@ impl Output {
     /// Queues a frame that answers one of the peer's.
     pub(super) fn reply(&mut self, frame: &[u8]) {
         self.frame(frame);
+        self.replied();
+    }
+
+    /// What was queued last answers one of the peer's frames.
+    pub(super) fn replied(&mut self) {
         if !self.dead {
             self.replies.push_back(self.end());
         }
@@ -217,9 +222,10 @@ impl Output {
         filled
     }
 
-    /// Drops `n` bytes from the front, or all if there are fewer, and says how many those were.
+    /// Drops `n` bytes from the front, or all that were shown if those are fewer, and says how many it dropped.
     pub(super) fn acknowledge(&mut self, n: usize) -> usize {
-        let n = n.min(self.len);
+        let shown = usize::try_from(self.shown.saturating_sub(self.written)).unwrap_or(self.len);
+        let n = n.min(self.len).min(shown);
         let mut left = n;
         while let Some(piece) = self.pieces.front_mut() {
             let (taken, rest) = match piece {
@@ -244,8 +250,6 @@ impl Output {
         }
         self.len -= n;
         self.written += n as u64;
-        // Bytes that were acknowledged without having been shown will not change either.
-        self.shown = self.shown.max(self.written);
         while self.replies.front().is_some_and(|end| *end <= self.written) {
             self.replies.pop_front();
         }

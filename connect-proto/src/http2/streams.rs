@@ -87,6 +87,16 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The window update to send, if the peer has more to send and it is worth one.
+    pub(super) fn widen(&mut self) -> Option<(StreamId, u32)> {
+        if !self.state.is_receiving() || self.recv_muted {
+            return None;
+        }
+        Some((self.id?, self.recv.update()?))
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     generation: u32,
@@ -161,20 +171,22 @@ impl Streams {
         self.ids.get(&id).copied()
     }
 
-    /// Takes a stream out, and remembers how it was closed.
-    pub(super) fn remove(&mut self, key: StreamKey) -> Option<Stream> {
-        self.get(key)?;
-        let stream = self.slots.get_mut(key.slot as usize)?.stream.take()?;
+    /// Drops a stream, and remembers how it was closed.
+    pub(super) fn remove(&mut self, key: StreamKey) {
+        let Some(stream) = self.get(key) else { return };
+        let (id, state) = (stream.id, stream.state);
+        if let Some(slot) = self.slots.get_mut(key.slot as usize) {
+            slot.stream = None;
+        }
         self.len -= 1;
         self.free.push(key.slot);
-        if let Some(id) = stream.id {
+        if let Some(id) = id {
             self.ids.remove(&id);
-            if let State::Closed(cause) = stream.state {
+            if let State::Closed(cause) = state {
                 self.remember(id, cause);
             }
         }
         self.shrink();
-        Some(stream)
     }
 
     /// Remembers a stream that is closed.
@@ -268,10 +280,11 @@ mod tests {
     fn a_key_of_a_released_stream_names_nothing() {
         let mut streams = Streams::default();
         let first = streams.insert(stream(1));
-        assert!(streams.remove(first).is_some());
+        streams.remove(first);
         let second = streams.insert(stream(3));
         assert_eq!(first.slot, second.slot);
-        assert!(streams.get(first).is_none() && streams.remove(first).is_none());
+        streams.remove(first);
+        assert!(streams.get(first).is_none() && streams.len() == 1);
         assert_eq!(streams.find(StreamId::new(3).unwrap()), Some(second));
         assert_eq!(streams.closed(StreamId::new(1).unwrap()), Some(Cause::Ended));
     }
@@ -284,7 +297,7 @@ mod tests {
             let keys: Vec<_> = (0..1000).map(|n| streams.insert(stream(3 + 2 * (rush * 1000 + n)))).collect();
             assert_eq!(streams.len(), 1001);
             for key in keys {
-                assert!(streams.remove(key).is_some());
+                streams.remove(key);
             }
             assert!(streams.held() < 16 << 10, "{} bytes are held", streams.held());
         }

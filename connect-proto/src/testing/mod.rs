@@ -1,17 +1,21 @@
 //! Help for tests and fuzzing: a connection's two ends in memory, a virtual clock, and faults.
 //!
-//! [`Pair`] is a client and a server joined by two [`Wire`]s; [`Alone`] is one of them with the test as its peer.
-
+//! With the feature `testing`, `Pair` is a client and a server joined by two `Wire`s, `Alone` is one of them with the
+//! test as its peer, and `fuzz` has the bodies of the fuzz targets. With the feature `arbitrary` there are values of
+//! all that goes into the machines.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::indexing_slicing,
-    reason = "what fails a test panics"
+    clippy::panic,
+    clippy::unreachable,
+    reason = "a test that fails panics"
 )]
 
 #[cfg(any(feature = "testing", test))]
 mod alone;
+#[cfg(feature = "arbitrary")]
+pub mod arbitrary;
 #[cfg(any(feature = "testing", test))]
 mod checker;
 #[cfg(any(feature = "testing", test))]
@@ -41,8 +45,3 @@ pub use self::{
 
 #[cfg(test)]
 pub(crate) use self::endpoint::Calls;
-
-#[cfg(feature = "arbitrary")]
-pub(crate) fn arbitrary_bytes(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<bytes::Bytes> {
-    Ok(bytes::Bytes::from(<Vec<u8> as arbitrary::Arbitrary>::arbitrary(u)?))
-}

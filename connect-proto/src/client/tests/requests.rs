@@ -143,7 +143,7 @@ fn a_procedure_is_a_path_of_two_segments() {
     for good in ["/a.B/C", "/prefix/a.B/C"] {
         assert_eq!(Procedure::new(good).unwrap().as_str(), good);
     }
-    for bad in ["", "/", "a.B/C", "/a.B", "/a.B/", "//C", "/a.B/C?x=1", "/a.B/C D"] {
+    for bad in ["", "/", "a.B/C", "/a.B", "/a.B/", "//C", "/a.B/C?x=1", "/a.B/C#x", "/a.B/C D"] {
         assert_eq!(Procedure::new(bad), Err(ApiMisuse::InvalidProcedure), "{bad}");
     }
 }

@@ -111,3 +111,16 @@ fn pipelined_requests_are_not_served_after_a_shutdown() {
     server.elapse(secs(2));
     server.assert_quiescent();
 }
+
+#[test]
+fn a_call_of_which_nothing_was_sent_is_lost_whatever_the_grace() {
+    for grace in [secs(0), secs(10)] {
+        let mut client = Alone::calling(Kind::Unary);
+        let now = client.now();
+        client.end.connection.shut_down(now, grace);
+        client.run();
+        let reason = CloseReason::TransportLost(LostKind::ShutDown);
+        assert_closed(client.closed(), reason, Processed::No, closing(NotReusable::ShutDown));
+        client.assert_quiescent();
+    }
+}

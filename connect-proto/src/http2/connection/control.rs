@@ -73,6 +73,10 @@ impl<R: Role> Engine<R> {
         let window = self.limits.stream_window();
         for (_, stream) in self.streams.iter_mut() {
             stream.recv.retarget(window);
+            // What is consumed already may be half of a window that has become smaller.
+            if let Some((id, by)) = stream.widen() {
+                self.output.reply(&frame::window_update(Some(id), by));
+            }
         }
     }
 

@@ -99,7 +99,7 @@ impl<R: Role> Engine<R> {
 
     /// A complete field block. It is decompressed in any case, so that the table stays in step.
     fn block(&mut self, now: Instant, headers: Headers, block: &Bytes) -> Result<(), PeerMisbehaved> {
-        self.guard.message_frame();
+        self.guard.message_frame(block.len());
         let key = self.streams.find(headers.id);
         let state = key.and_then(|key| self.streams.get(key)).map(|stream| stream.state);
         let section = match state {
@@ -202,6 +202,7 @@ impl<R: Role> Engine<R> {
         if too_large {
             let encoder = &mut self.encoder;
             self.output.headers(id, true, |to| encoder.block(to).pseudo(Pseudo::Status, b"431"));
+            self.output.replied();
         }
         let code = if too_large { ResetCode::NO_ERROR } else { fault.reset_code() };
         let cause = if too_large && headers.end { Cause::Ended } else { Cause::ResetHere };

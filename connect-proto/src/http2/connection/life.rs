@@ -42,6 +42,8 @@ const NOTICE: [u8; 8] = *b"leaving\0";
 /// When what is due.
 #[derive(Debug)]
 pub(super) struct Timers {
+    /// Nothing is due before this: so that most calls need no look at what follows.
+    earliest: Option<Instant>,
     /// When bytes of the peer came last.
     heard: Instant,
     /// Whether a keep-alive ping is under way, and since when.
@@ -62,6 +64,7 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) fn new(now: Instant, limits: &Limits, is_server: bool) -> Self {
         Timers {
+            earliest: Some(now),
             heard: now,
             pinged: None,
             stall: None,
@@ -86,6 +89,12 @@ impl Timers {
 
     pub(super) fn await_head(&mut self, now: Instant, limits: &Limits) {
         self.head = after(now, limits.head_timeout);
+        self.look_at(self.head);
+    }
+
+    /// Something is due at that time.
+    fn look_at(&mut self, at: Option<Instant>) {
+        self.earliest = earliest(self.earliest, at);
     }
 
     pub(super) fn head_came(&mut self) {
@@ -147,10 +156,19 @@ impl<R: Role> Engine<R> {
     /// Expires what is due, and returns the time to go by.
     pub(super) fn expire(&mut self, now: Instant) -> Instant {
         let now = self.clock.advance(now);
-        while self.next_timeout().is_some_and(|at| now >= at) {
-            self.fire(now);
+        if self.timers.earliest.is_some_and(|at| now >= at) {
+            while self.next_timeout().is_some_and(|at| now >= at) {
+                self.fire(now);
+            }
+            self.timers.earliest = earliest(self.timers.next(), self.keep_alive_from());
         }
         now
+    }
+
+    /// No ping of this side is due before this, whatever streams come.
+    fn keep_alive_from(&self) -> Option<Instant> {
+        let keep_alive = self.limits.keep_alive?;
+        Some(self.timers.heard.saturating_add(keep_alive.interval.min(keep_alive.timeout)))
     }
 
     fn fire(&mut self, now: Instant) {
@@ -200,17 +218,20 @@ impl<R: Role> Engine<R> {
             self.phase = Phase::Lingering;
             self.timers.clear();
             self.timers.linger = Some(now.saturating_add(self.limits.linger));
+            self.timers.look_at(self.timers.linger);
         }
         let is_idle = R::IS_SERVER && self.phase == Phase::Open && self.active == 0;
         if !is_idle {
             self.timers.idle = None;
         } else if self.timers.idle.is_none() {
             self.timers.idle = after(now, self.limits.idle_timeout);
+            self.timers.look_at(self.timers.idle);
         }
         if self.output.is_empty() {
             self.timers.stall = None;
         } else if self.timers.stall.is_none() {
             self.timers.stall = after(now, self.limits.write_stall);
+            self.timers.look_at(self.timers.stall);
         }
     }
 
@@ -228,6 +249,7 @@ impl<R: Role> Engine<R> {
             return;
         }
         self.timers.grace = earliest(self.timers.grace, Some(now.saturating_add(grace)));
+        self.timers.look_at(self.timers.grace);
         if self.phase != Phase::Open {
             return;
         }
@@ -236,6 +258,7 @@ impl<R: Role> Engine<R> {
             self.output.frame(&frame::goaway(StreamId::MAX, ResetCode::NO_ERROR, ""));
             self.output.frame(&frame::ping(false, NOTICE));
             self.timers.notice = Some(now.saturating_add(self.limits.shutdown_notice));
+            self.timers.look_at(self.timers.notice);
         } else {
             self.leave();
         }
@@ -280,12 +303,16 @@ impl<R: Role> Engine<R> {
             self.timers.clear();
             self.timers.write_failed = kind;
             self.timers.linger = Some(now.saturating_add(self.limits.linger));
+            self.timers.look_at(self.timers.linger);
             self.phase = Phase::Leaving;
         }
     }
 
     /// The connection is over at once.
     pub(super) fn lose_connection(&mut self, kind: LostKind) {
+        if !self.phase.is_ending() {
+            self.lost = Some(kind);
+        }
         self.phase = Phase::Closed;
         self.lose_streams(kind);
         self.output.kill();

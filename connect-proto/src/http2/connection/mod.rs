@@ -51,7 +51,7 @@ pub struct GoAway {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There are as many streams as the peer takes at once.
+    /// There are as many streams as the peer takes at once, or the output is full.
     #[error("connection busy")]
     Busy,
     /// The connection takes no more streams.
@@ -62,7 +62,7 @@ pub enum OpenError {
 /// One side of one HTTP/2 connection.
 ///
 /// - A, getters: [`is_closed`](Self::is_closed), [`wants_read`](Self::wants_read), [`room`](Self::room),
-///   [`streams`](Self::streams), [`goaway`](Self::goaway), [`fault`](Self::fault), [`counters`](Self::counters),
+///   [`streams`](Self::streams), [`goaway`](Self::goaway), [`fault`](Self::fault), [`lost`](Self::lost), [`counters`](Self::counters),
 ///   [`last_heard`](Self::last_heard), [`peer_max_header_list`](Self::peer_max_header_list); of a client
 ///   [`can_open`](Client::can_open)
 /// - B, the wire and time: `handle_*`. They never fail.
@@ -120,6 +120,8 @@ pub struct Engine<R: Role> {
     gather: Gather,
     guard: Guard,
     fault: Option<PeerMisbehaved>,
+    /// How the connection was lost, if it did not end in order.
+    lost: Option<LostKind>,
     /// Client: the id of the next stream; none when they are used up.
     next_id: Option<StreamId>,
     /// Server: the highest id of the client's.
@@ -168,6 +170,7 @@ impl<R: Role> Engine<R> {
             gather: Gather::default(),
             guard: Guard::new(now, limits.guards),
             fault: None,
+            lost: None,
             next_id: Some(StreamId::FIRST),
             last_id: None,
             taken_id: None,
@@ -229,6 +232,12 @@ impl<R: Role> Engine<R> {
         self.fault
     }
 
+    /// How the connection was lost, if it was before it had begun to end.
+    #[must_use]
+    pub fn lost(&self) -> Option<LostKind> {
+        self.lost
+    }
+
     /// How often the peer has done what is guarded.
     #[must_use]
     pub fn counters(&self) -> Counters {
@@ -282,7 +291,8 @@ impl<R: Role> Engine<R> {
         self.settle(now);
     }
 
-    /// The first `n` bytes that [`output`](Self::output) shows are written. More than it shows counts as all of it.
+    /// The first `n` bytes that [`output`](Self::output) has shown are written. More than it has shown counts as all of
+    /// those.
     pub fn handle_written(&mut self, now: Instant, n: usize) {
         let now = self.expire(now);
         self.written(n);
@@ -429,12 +439,44 @@ impl Client {
     /// Before the peer's SETTINGS have come, 100 streams may be open.
     ///
     /// # Errors
-    /// The peer takes no more streams at once, or none at all any more.
+    /// The peer takes no more streams at once or the output is full; or it takes none at all any more.
     pub fn open(&mut self, now: Instant) -> Result<StreamKey, OpenError> {
         let now = self.expire(now);
         self.check_open()?;
         let key = self.insert(None);
         self.settle(now);
         Ok(key)
+    }
+}
+
+#[cfg(test)]
+impl<R: Role> Engine<R> {
+    /// Every byte of every window is somewhere: what the connection holds is what its streams hold.
+    pub(crate) fn check_conservation(&self) {
+        assert!(self.recv.is_conserved());
+        let mut held = 0;
+        for (_, stream) in self.streams.iter() {
+            assert!(stream.recv.is_conserved());
+            held += stream.recv.held();
+        }
+        assert_eq!(self.recv.held(), held, "bytes of the connection's window that no stream holds");
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.active == 0
+            && self.output.is_empty()
+            && self.events.is_empty()
+            && self.ends.is_empty()
+            && self.schedule.is_empty(true)
+            && self.recv.held() == 0
+    }
+
+    /// Bytes of memory that an idle connection keeps, but for HPACK's.
+    pub(super) fn held(&self) -> usize {
+        self.streams.held()
+            + self.output.held()
+            + self.events.capacity() * size_of::<(StreamKey, Event<R::In>)>()
+            + self.ends.capacity() * size_of::<(u64, StreamKey)>()
     }
 }

@@ -133,7 +133,7 @@ impl<R: Role> Engine<R> {
         if body.len == 0 && !end {
             self.guard.count(now, Nuisance::EmptyFrame)?;
         } else {
-            self.guard.message_frame();
+            self.guard.message_frame(body.len);
         }
         let key = match self.take_data(id, len, body.len as u64, end) {
             Ok(key) => key,
@@ -221,7 +221,7 @@ impl<R: Role> Engine<R> {
             return;
         }
         let is_small = len <= COPY_AT_MOST || len < buf.capacity() / COPY_OUT_OF;
-        if !is_small || len > GATHER_AT_MOST {
+        if !is_small {
             self.flush_gathered();
             let data = buf.split_to(len.min(buf.len())).freeze();
             self.events.push_back((key, Event::Data(data)));
@@ -270,12 +270,8 @@ impl<R: Role> Engine<R> {
         }
         let Some(stream) = self.streams.get_mut(key) else { return };
         let n = stream.recv.consume(n);
-        if stream.state.is_receiving()
-            && !stream.recv_muted
-            && let Some(id) = stream.id
-            && let Some(by) = stream.recv.update()
-        {
-            self.output.frame(&frame::window_update(Some(id), by));
+        if let Some((id, by)) = stream.widen() {
+            self.output.reply(&frame::window_update(Some(id), by));
         }
         self.give_back(n);
     }
@@ -284,7 +280,7 @@ impl<R: Role> Engine<R> {
         if !self.phase.is_ending()
             && let Some(by) = self.recv.update()
         {
-            self.output.frame(&frame::window_update(None, by));
+            self.output.reply(&frame::window_update(None, by));
         }
     }
 }

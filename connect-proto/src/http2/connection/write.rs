@@ -15,6 +15,8 @@ use super::{Client, Engine};
 use crate::call::{BodySize, Chunk, Processed};
 use crate::error::{LostKind, ResetCode};
 
+/// Data in smaller pieces does not allow for the window updates that make it so small (CVE-2019-9511).
+const DRIBBLE: usize = 16;
 /// A client takes no more streams when fewer ids than these are left.
 const LAST_IDS: u32 = 1 << 16;
 
@@ -24,7 +26,8 @@ impl Client {
         if self.phase != Phase::Open || self.output.is_dead() || self.input_over.is_some() || spent {
             return Err(OpenError::GoingAway);
         }
-        if self.active >= self.peer.max_streams.min(LAST_IDS / 4) as usize {
+        // Opening and resetting while the peer reads nothing must not fill the output either.
+        if self.active >= self.peer.max_streams.min(LAST_IDS / 4) as usize || self.room() == 0 {
             return Err(OpenError::Busy);
         }
         Ok(())
@@ -57,7 +60,7 @@ impl<R: Role> Engine<R> {
             stream.to_head = R::is_head_request(parts);
             stream.send_left = if let BodySize::Exact(len) = body { Some(len) } else { None };
         }
-        self.guard.message_frame();
+        self.guard.message_frame(0);
         self.enter(key, next);
         if end {
             self.ended(key, id);
@@ -117,7 +120,9 @@ impl<R: Role> Engine<R> {
             stream.send.take(len);
             self.send.take(len);
             stream.last_frame = Some(self.output.data(id, stream.last_frame, prefix, part));
-            self.guard.message_frame();
+            if len >= DRIBBLE {
+                self.guard.message_frame(len);
+            }
             prefix = &[];
             room -= len;
         }
@@ -295,7 +300,8 @@ impl<R: Role> Engine<R> {
             }
             let key = self.schedule.next(&mut self.streams, is_open)?;
             let Some(stream) = self.streams.get(key) else { continue };
-            if !matches!(stream.state, State::Idle | State::Live { send: Half::Head | Half::Body, .. }) {
+            // Whoever has ended its message may still want to say that it receives no more.
+            if stream.state.is_closed() {
                 continue;
             }
             let mut max = self.body_room(key).min(turn);

@@ -131,6 +131,11 @@ impl Block<'_> {
         self.field(name.as_str().as_bytes(), value.as_bytes(), value.is_sensitive());
     }
 
+    /// Appends a field of which the value is not at hand as a [`HeaderValue`].
+    pub(crate) fn bytes(&mut self, name: &HeaderName, value: &[u8]) {
+        self.field(name.as_str().as_bytes(), value, false);
+    }
+
     fn field(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
         let Some(id) = names::find(name) else {
             return self.literal(if sensitive { Literal::NEVER } else { Literal::PLAIN }, 0, name, value);

@@ -119,6 +119,17 @@ fn what_was_shown_is_not_changed_by_the_end() {
 }
 
 #[test]
+fn only_what_was_shown_can_be_written() {
+    let mut peer = Peer::server();
+    let key = peer.request(1, true);
+    peer.respond(key, BodySize::Empty);
+    peer.engine.handle_written(peer.now, usize::MAX);
+    assert_eq!(peer.events(), [""; 0]);
+    assert_eq!(peer.wrote(), "HEADERS 1 end :status=200");
+    assert_eq!(peer.events(), ["0 end sent"]);
+}
+
+#[test]
 fn an_empty_chunk_makes_no_frame() {
     let mut peer = Peer::server();
     let key = peer.request(1, true);

@@ -2,6 +2,7 @@
 
 mod abuse;
 mod accounting;
+mod chaos;
 mod heads;
 mod life;
 mod matrix;
@@ -29,6 +30,12 @@ fn secs(secs: u64) -> Duration {
 
 fn at(seconds: u64) -> Instant {
     Instant::ORIGIN.saturating_add(secs(seconds))
+}
+
+fn limits_with(set: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    set(&mut limits);
+    limits
 }
 
 /// A machine, and a peer that is written by hand.

@@ -25,6 +25,23 @@ use crate::wire::names;
 const KINDS: [Kind; 5] =
     [Kind::Unary, Kind::ClientStream, Kind::ServerStream, Kind::Bidi(Duplex::Half), Kind::Bidi(Duplex::Full)];
 
+/// A call of either role.
+trait Subject: Machine {
+    fn reject(&mut self, now: Instant, fault: PeerMisbehaved);
+}
+
+impl Subject for client::Call {
+    fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
+        self.reject(now, fault);
+    }
+}
+
+impl Subject for server::Call {
+    fn reject(&mut self, now: Instant, fault: PeerMisbehaved) {
+        self.reject(now, fault);
+    }
+}
+
 /// A call and all that must be true of what it says.
 struct Rig<M> {
     call: M,
@@ -33,10 +50,12 @@ struct Rig<M> {
     transmits: TransmitGrammar,
     credit: CreditBook,
     end_sent: bool,
+    /// Whether a fault found in a message goes back to the call. What comes of that depends on when it does.
+    rejects: bool,
     story: Vec<String>,
 }
 
-impl<M: Machine> Rig<M> {
+impl<M: Subject> Rig<M> {
     fn new(role: Role, call: M) -> Self {
         Rig {
             call,
@@ -45,6 +64,7 @@ impl<M: Machine> Rig<M> {
             transmits: TransmitGrammar::new(role),
             credit: CreditBook::new(),
             end_sent: false,
+            rejects: true,
             story: Vec::new(),
         }
     }
@@ -68,6 +88,7 @@ impl<M: Machine> Rig<M> {
         }
         if let Event::Message(message) = event
             && let Err(fault) = message.decode()
+            && self.rejects
         {
             self.call.reject(self.now, fault);
         }
@@ -242,6 +263,7 @@ fn cut_response(kind: Kind, mut reader: Reader<'_>) {
     let body = reader.rest();
     let run = |lengths: &[u8]| {
         let mut rig = calling(kind, flags & !4);
+        rig.rejects = false;
         let message = Outbound::encode(&rig.call.encoding(), Bytes::from_static(b"ping"));
         let _ = rig.call.send(rig.now, message);
         let _ = rig.call.finish(rig.now);
@@ -279,6 +301,7 @@ fn cut_request(kind: Kind, mut reader: Reader<'_>) {
         head.headers = parts.headers.clone();
         head.headers.remove(names::TIMEOUT);
         let mut rig = serving(kind, head);
+        rig.rejects = false;
         for piece in pieces(body, lengths) {
             rig.data(piece);
             while rig.event() {}

@@ -183,8 +183,8 @@ fn client_over_http1() {
         let (mut client, mut peer, mut facts) = phases::client(phase);
         for op in ops {
             happens_to_client(&mut client, &mut peer, *op);
-            facts = facts.happens(*op);
         }
+        facts = facts.all_happen(ops);
         client.end.listening = true;
         client.run();
         client.end.assert_orderly();

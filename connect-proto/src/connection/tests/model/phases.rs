@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::rules::{self, Request, ServerStage, Stage};
 use crate::call::Kind;
-use crate::connection::tests::BIDI;
+use crate::connection::tests::{BIDI, window};
 use crate::connection::{Client, ConnectionConfig, Server};
 use crate::error::{Code, RpcError};
 use crate::http1::Limits;
 use crate::server::ServerConfig;
-use crate::testing::{Alone, client_config, peer};
+use crate::testing::{Alone, call, client_config, peer};
 use crate::wire::envelope::Flags;
 
 /// What the peer has yet to send, and how it can break the rules where it stands.
@@ -20,7 +20,7 @@ pub(super) struct Peer {
 }
 
 /// The client's phases.
-pub(super) const CLIENT: [&str; 16] = [
+pub(super) const CLIENT: [&str; 17] = [
     "unsent",
     "head half written",
     "sending without a response head",
@@ -29,6 +29,7 @@ pub(super) const CLIENT: [&str; 16] = [
     "mid-envelope",
     "mid-chunk",
     "message unread",
+    "window empty",
     "end-stream seen but not HTTP's end",
     "end-stream unread",
     "ending",
@@ -41,12 +42,6 @@ pub(super) const CLIENT: [&str; 16] = [
 
 pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
     let kind = if phase == "unsent" { Kind::Unary } else { BIDI };
-    let mut config = client_config();
-    let patient = phase.contains("patiently");
-    if patient {
-        config.limits.drain_http1.time = 2 * super::DEADLINE;
-    }
-    let mut client = Alone::calling_with(config, kind, Some(super::DEADLINE));
     let mut facts = rules::Client {
         stage: Stage::Active,
         stuck: false,
@@ -55,59 +50,18 @@ pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
         response_over: false,
         verdict: None,
         unsolicited: false,
-        patient,
+        patient: phase.contains("patiently"),
+        window_empty: phase == "window empty",
     };
-    let response = peer::response(kind, &[b"a message"]);
-    match phase {
-        "unsent" => {
-            client.end.send("ping").unwrap();
-            facts.stage = Stage::Unsent;
-            client.run();
-        }
-        "head half written" => {
-            client.outgoing.allow(10);
-            facts.stuck = true;
-            client.run();
-        }
-        "ending" | "draining, request stuck" | "draining patiently, request stuck" => {
-            client.outgoing.allow(400);
-            client.end.send(vec![b'x'; 100_000]).unwrap();
-            client.run();
-            facts.stuck = true;
-        }
-        "sending without a response head" => {
-            client.end.send("ping").unwrap();
-            client.run();
-        }
-        _ => {
-            client.end.send("ping").unwrap();
-            client.end.finish().unwrap();
-            client.run();
-            facts.finished = true;
-        }
+    let mut config = client_config();
+    if facts.patient {
+        config.limits.drain_http1.time = 2 * super::DEADLINE;
     }
-    let head = peer::STREAM_HEAD.len();
-    let seen = match phase {
-        "response head seen" | "draining" | "draining patiently" => head,
-        // A chunk that ends inside of an envelope.
-        "mid-envelope" => 0,
-        "mid-chunk" => head + 8,
-        "message unread" => head + peer::chunk(&peer::envelope(Flags::NONE, b"a message")).len(),
-        "end-stream seen but not HTTP's end" | "end-stream unread" => response.len() - peer::LAST_CHUNK.len(),
-        "ending" | "closed" => response.len(),
-        _ => 0,
-    };
-    client.end.listening = !phase.ends_with("unread");
-    client.feed(&response[..seen]);
-    let mut rest = response[seen..].to_vec();
-    facts.head_seen = seen > 0;
-    if phase == "mid-envelope" {
-        facts.head_seen = true;
-        let envelope = peer::envelope(Flags::NONE, b"a message");
-        client.feed(&[peer::STREAM_HEAD, &peer::chunk(&envelope[..8])].concat());
-        rest = [peer::chunk(&envelope[8..]), peer::chunk(&peer::end_stream()), peer::LAST_CHUNK.to_vec()]
-            .concat();
-    }
+    let mut client = Alone::client(&window(if facts.window_empty { 10 } else { 64 << 10 }));
+    let call = call(client.now(), &Arc::new(config), kind, Some(super::DEADLINE));
+    client.end.open(call).unwrap();
+    ask(phase, &mut client, &mut facts);
+    let rest = hear(phase, &mut client, &mut facts);
     match phase {
         "end-stream seen but not HTTP's end" | "end-stream unread" => {
             facts.verdict = Some(Ok(()));
@@ -133,6 +87,59 @@ pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, rules::Client) {
         _ => b"garbage\r\n\r\n",
     };
     (client, Peer { rest, violation }, facts)
+}
+
+/// Sends the request as far as the phase wants it.
+fn ask(phase: &str, client: &mut Alone<Client>, facts: &mut rules::Client) {
+    match phase {
+        "unsent" => {
+            client.end.send("ping").unwrap();
+            facts.stage = Stage::Unsent;
+        }
+        "head half written" => {
+            client.outgoing.allow(10);
+            facts.stuck = true;
+        }
+        "ending" | "draining, request stuck" | "draining patiently, request stuck" => {
+            client.outgoing.allow(400);
+            client.end.send(vec![b'x'; 100_000]).unwrap();
+            facts.stuck = true;
+        }
+        "sending without a response head" => client.end.send("ping").unwrap(),
+        _ => {
+            client.end.send("ping").unwrap();
+            client.end.finish().unwrap();
+            facts.finished = true;
+        }
+    }
+    client.run();
+}
+
+/// Lets as much of the response come in as the phase wants, and returns the rest of it.
+fn hear(phase: &str, client: &mut Alone<Client>, facts: &mut rules::Client) -> Vec<u8> {
+    let kind = if phase == "unsent" { Kind::Unary } else { BIDI };
+    let envelope = peer::envelope(Flags::NONE, b"a message");
+    let mut response = peer::response(kind, &[b"a message"]);
+    let head = peer::STREAM_HEAD.len();
+    let first = [peer::STREAM_HEAD, &peer::chunk(&envelope[..8])].concat();
+    if phase == "mid-envelope" {
+        // A chunk that ends inside of an envelope.
+        let rest = [peer::chunk(&envelope[8..]), peer::chunk(&peer::end_stream()), peer::LAST_CHUNK.to_vec()];
+        response = [first.clone(), rest.concat()].concat();
+    }
+    let seen = match phase {
+        "response head seen" | "draining" | "draining patiently" => head,
+        "mid-envelope" => first.len(),
+        "mid-chunk" => head + 8,
+        "message unread" | "window empty" => head + peer::chunk(&envelope).len(),
+        "end-stream seen but not HTTP's end" | "end-stream unread" => response.len() - peer::LAST_CHUNK.len(),
+        "ending" | "closed" => response.len(),
+        _ => 0,
+    };
+    facts.head_seen = seen > 0;
+    client.end.listening = !phase.ends_with("unread") && !facts.window_empty;
+    client.feed(&response[..seen]);
+    response.split_off(seen)
 }
 
 /// The server's phases.

@@ -61,9 +61,48 @@ pub(super) struct Client {
     pub(super) unsolicited: bool,
     /// The drain may last until after the deadline.
     pub(super) patient: bool,
+    /// Nothing is read until the application looks at its messages, or leaves.
+    pub(super) window_empty: bool,
+}
+
+/// What of these becomes known of a peer whose bytes waited: a reset loses what is on its way, and after an end
+/// nothing comes.
+fn arrive(waiting: &[Op]) -> &[Op] {
+    let end = waiting.iter().position(|op| *op == Op::Eof).unwrap_or(waiting.len());
+    if waiting.contains(&Op::Reset) { &[Op::Reset] } else { waiting.get(..=end).unwrap_or(waiting) }
+}
+
+impl Op {
+    fn is_of_peer(self) -> bool {
+        matches!(self, Op::Eof | Op::Reset | Op::EndOfStream | Op::Violation)
+    }
 }
 
 impl Client {
+    /// All of these, and then the application looks at its messages.
+    pub(super) fn all_happen(mut self, ops: &[Op]) -> Client {
+        let mut waiting = Vec::new();
+        for op in ops {
+            if self.window_empty && op.is_of_peer() {
+                waiting.push(*op);
+                continue;
+            }
+            self = self.happens(*op);
+            if *op == Op::Close {
+                self.window_empty = false;
+                self = self.at_once(arrive(&std::mem::take(&mut waiting)));
+            }
+        }
+        self.at_once(arrive(&waiting))
+    }
+
+    /// Bytes that come in together with the end of the response are known when the call ends.
+    fn at_once(mut self, ops: &[Op]) -> Client {
+        let end = ops.iter().position(|op| *op == Op::EndOfStream);
+        self.unsolicited |= end.is_some_and(|end| ops.iter().skip(end).any(|op| *op == Op::Violation));
+        ops.iter().copied().fold(self, Client::happens)
+    }
+
     pub(super) fn happens(mut self, op: Op) -> Client {
         match self.stage {
             Stage::Over(_) => {}
@@ -317,14 +356,7 @@ impl Server {
         if self.late {
             self.answer(ServerStage::Failure, Some(Code::DeadlineExceeded));
         }
-        // A reset loses what is on its way, and after an end nothing comes.
-        let end = ops.iter().position(|op| *op == Op::Eof).unwrap_or(ops.len());
-        let ops = if ops.contains(&Op::Reset) { &[Op::Reset][..] } else { ops.get(..=end).unwrap_or(ops) };
-        for op in ops {
-            if matches!(op, Op::Eof | Op::Reset | Op::EndOfStream | Op::Violation) {
-                self = self.happens(*op);
-            }
-        }
-        self
+        let waiting: Vec<Op> = ops.iter().copied().filter(|op| op.is_of_peer()).collect();
+        arrive(&waiting).iter().copied().fold(self, Server::happens)
     }
 }
