@@ -104,12 +104,16 @@ impl Plan {
         let max = [reach(&settings[SERVER]), reach(&settings[CLIENT])];
         let mut calls: Vec<_> = (0..count).map(|_| call(draw, max)).collect();
         let is_full = settings[SERVER].max_streams < count as u32;
-        for call in calls.iter_mut().filter(|_| is_full) {
-            if ours == CLIENT {
+        for call in &mut calls {
+            if ours == CLIENT && is_full {
                 // h2's server ends the connection by PROTOCOL_ERROR when trailers come for a stream that it refused.
                 call.request.trailers = None;
-            } else if let Some((at, _)) = &mut call.request.reset {
-                // h2's client never sends the reset of a stream that waited to be opened with a body over its window.
+            }
+            if ours == SERVER
+                && (is_full || call.is_early)
+                && let Some((at, _)) = &mut call.request.reset
+            {
+                // h2's client never sends the reset if its head had not gone out and the body is over its window.
                 *at = 0;
             }
         }
