@@ -43,6 +43,13 @@ impl Alone<Client> {
         Alone { end: Endpoint::client(config), incoming: Wire::new(), outgoing: Wire::new() }
     }
 
+    /// A client without a call, over HTTP/2.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2_client(config: &ConnectionConfig) -> Self {
+        Alone { end: Endpoint::http2_client(config), incoming: Wire::new(), outgoing: Wire::new() }
+    }
+
     /// A client with an open call.
     #[must_use]
     pub fn calling(kind: Kind) -> Self {

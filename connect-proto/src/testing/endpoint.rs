@@ -88,8 +88,8 @@ pub struct Endpoint<R: Role> {
     pub now: Instant,
     did: Vec<Command>,
     call: Option<CallId>,
-    /// Whether events of the call were announced since they were looked at.
-    readable: bool,
+    /// Calls whose events were announced since they were looked at.
+    readable: Vec<CallId>,
     unread: BytesMut,
     reading: bool,
 }
@@ -159,7 +159,7 @@ impl<R: Calls> Endpoint<R> {
             now: Instant::ORIGIN,
             did: Vec::new(),
             call: None,
-            readable: false,
+            readable: Vec::new(),
             unread: BytesMut::new(),
             reading: true,
         }
@@ -169,6 +169,19 @@ impl<R: Calls> Endpoint<R> {
     #[must_use]
     pub fn call_id(&self) -> Option<CallId> {
         self.call
+    }
+
+    /// Makes another call the one that commands go to, and that is asked about, as if it were the latest.
+    pub fn select(&mut self, call: CallId) {
+        self.call = Some(call);
+    }
+
+    /// Whether the connection carries several calls at once.
+    fn carries_many(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.connection.http2_counters().is_some();
+        #[cfg(not(feature = "http2"))]
+        false
     }
 
     /// The messages of the latest call.
@@ -320,8 +333,8 @@ impl<R: Calls> Endpoint<R> {
     pub fn listen(&mut self) -> bool {
         let before = self.told.len();
         loop {
-            if self.listening && std::mem::take(&mut self.readable) {
-                self.take_events();
+            if self.listening {
+                std::mem::take(&mut self.readable).into_iter().for_each(|id| self.take_events(id));
             }
             let Some(notice) = self.connection.poll_ready() else { break };
             match notice {
@@ -331,8 +344,9 @@ impl<R: Calls> Endpoint<R> {
                     R::start(&mut self.connection, self.now, id, self.serves.as_ref());
                 }
                 Notice::Readable(id) => {
-                    assert_eq!(Some(id), self.call, "events of a call that is gone");
-                    self.readable = true;
+                    let is_there = self.carries_many() || self.call == Some(id);
+                    assert!(is_there, "events of a call that is gone");
+                    self.readable.push(id);
                 }
                 Notice::Closed(id, closed) => self.tell(Some(id), Heard::Closed(closed)),
                 Notice::Suspect => {}
@@ -342,8 +356,7 @@ impl<R: Calls> Endpoint<R> {
         self.told.len() != before
     }
 
-    fn take_events(&mut self) {
-        let Some(id) = self.call else { return };
+    fn take_events(&mut self, id: CallId) {
         while let Some(event) = R::poll_event(&mut self.connection, self.now, id) {
             let what = match event {
                 Event::Headers(headers) => Heard::Headers(headers),
@@ -386,7 +399,7 @@ impl<R: Calls> Endpoint<R> {
         assert_eq!(self.connection.poll_ready(), None, "a notice is left");
         assert_eq!(self.connection.poll_shutdown(), None, "a shutdown is left");
         self.assert_no_timer();
-        checker::check(R::SIDE, &self.told, &self.did, true);
+        checker::check(R::SIDE, self.carries_many(), &self.told, &self.did, true);
     }
 
     /// What was told so far keeps the rules: the order of events, and one end for each call at most.
@@ -394,7 +407,7 @@ impl<R: Calls> Endpoint<R> {
     /// # Panics
     /// If that is not so.
     pub fn assert_orderly(&self) {
-        checker::check(R::SIDE, &self.told, &self.did, false);
+        checker::check(R::SIDE, self.carries_many(), &self.told, &self.did, false);
     }
 
     fn note(&mut self, what: Did) {
@@ -415,6 +428,13 @@ impl Endpoint<Client> {
     #[must_use]
     pub fn client(config: &ConnectionConfig) -> Self {
         Endpoint::new(Connection::<Client>::http1(Instant::ORIGIN, config))
+    }
+
+    /// A client's end that speaks HTTP/2.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2_client(config: &ConnectionConfig) -> Self {
+        Endpoint::new(Connection::http2(Instant::ORIGIN, config))
     }
 
     /// Opens a call, which commands go to from now on.

@@ -30,6 +30,8 @@ pub mod grammar;
 mod pair;
 #[cfg(any(feature = "testing", test))]
 pub mod peer;
+#[cfg(all(feature = "http2", any(feature = "testing", test)))]
+pub mod peer_http2;
 #[cfg(test)]
 pub(crate) mod snapshot;
 #[cfg(any(feature = "testing", test))]

@@ -17,12 +17,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, request, response};
 
-use super::frame::{self, HEAD_LEN, Head, Kind, StreamId, flag};
+use super::frame::{self, HEAD_LEN, Head, Kind, flag};
 use super::hpack::{Decoder, Field};
 use super::*;
 use crate::Instant;
 use crate::call::{BodySize, Chunk};
 use crate::error::ResetCode;
+use crate::testing::peer_http2::{block, frame, goaway, headers, reset, settings, window_update};
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -246,52 +247,6 @@ fn describe_frame(decoder: &mut Decoder, head: Head, payload: &Bytes) -> String 
 
 // Frames of a peer.
 
-fn frame(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend_from_slice(&[kind, flags]);
-    frame.extend_from_slice(&id.to_be_bytes());
-    frame.extend_from_slice(payload);
-    frame
-}
-
-fn settings(pairs: &[(u16, u32)]) -> Vec<u8> {
-    let mut payload = Vec::new();
-    for (id, value) in pairs {
-        payload.extend_from_slice(&id.to_be_bytes());
-        payload.extend_from_slice(&value.to_be_bytes());
-    }
-    frame(4, 0, 0, &payload)
-}
-
-/// Fields as literals that are not indexed.
-fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    let mut block = Vec::new();
-    let string = |text: &str, block: &mut Vec<u8>| {
-        if text.len() < 127 {
-            block.push(text.len() as u8);
-        } else {
-            block.push(127);
-            let mut rest = text.len() - 127;
-            while rest >= 128 {
-                block.push((rest % 128) as u8 | 0x80);
-                rest /= 128;
-            }
-            block.push(rest as u8);
-        }
-        block.extend_from_slice(text.as_bytes());
-    };
-    for (name, value) in fields {
-        block.push(0);
-        string(name, &mut block);
-        string(value, &mut block);
-    }
-    block
-}
-
-fn headers(id: u32, end: bool, fields: &[(&str, &str)]) -> Vec<u8> {
-    frame(1, flag::END_HEADERS | u8::from(end), id, &block(fields))
-}
-
 const REQUEST: [(&str, &str); 4] =
     [(":method", "POST"), (":scheme", "http"), (":authority", "host"), (":path", "/path")];
 
@@ -301,18 +256,6 @@ fn get(id: u32, end: bool) -> Vec<u8> {
 
 fn data(id: u32, end: bool, len: usize) -> Vec<u8> {
     frame(0, u8::from(end), id, &vec![b'x'; len])
-}
-
-fn reset(id: u32, code: ResetCode) -> Vec<u8> {
-    frame::reset(StreamId::new(id).expect("an id"), code).to_vec()
-}
-
-fn window_update(id: u32, by: u32) -> Vec<u8> {
-    frame(8, 0, id, &by.to_be_bytes())
-}
-
-fn goaway(last: u32, code: ResetCode) -> Vec<u8> {
-    frame::goaway(last, code, "")
 }
 
 fn ping() -> Vec<u8> {

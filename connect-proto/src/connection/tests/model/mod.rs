@@ -1,131 +1,107 @@
 //! The exhaustive small model: whatever happens, up to three things in a row, from every phase of a call, in both
-//! roles over HTTP/1.1, comes out as the design says.
+//! roles and over either version of HTTP, comes out as the design says.
 
-mod phases;
-mod rules;
+mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use self::phases::Peer;
-use self::rules::{End, Processed, ServerStage, Stage, Verdict, Why};
+use crate::Instant;
 use crate::call;
 use crate::connection::{CallClosed, Client, Fate, Server};
 use crate::error::{CloseReason, Code, RpcError};
 use crate::metadata::Metadata;
-use crate::testing::{Alone, secs};
+use crate::testing::{Alone, Calls, Endpoint, secs};
 
-/// Something that happens to a call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Op {
-    /// The application loses interest. On a server: the handler goes away without an answer.
-    Close,
-    Abort,
-    /// The application ends its side. On a server: it answers with success.
-    Finish,
-    /// The call's time is up.
-    Deadline,
-    /// The peer ends its side of the transport.
-    Eof,
-    /// The transport breaks.
-    Reset,
-    /// The peer sends the rest of its message, if it has not yet.
-    EndOfStream,
-    /// The peer breaks a rule of HTTP.
-    Violation,
-    /// The transport takes bytes again.
-    Writable,
-    /// Longer than every limit but the call's deadline.
-    TimePasses,
-}
-
-const OPS: [Op; 10] = [
-    Op::Close,
-    Op::Abort,
-    Op::Finish,
-    Op::Deadline,
-    Op::Eof,
-    Op::Reset,
-    Op::EndOfStream,
-    Op::Violation,
-    Op::Writable,
-    Op::TimePasses,
-];
-
-/// When the calls' time is up: later than `TimePasses` can lead.
+/// When the calls' time is up: later than time that merely passes can lead.
 const DEADLINE: Duration = secs(1000);
 
-/// The environment may ask for more.
-fn depth() -> u32 {
-    std::env::var("MODEL_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(3)
+/// How time passes: by more than every limit but the call's deadline.
+const PASSES: Duration = secs(31);
+
+/// The classes of `CloseReason`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    Unsent,
+    Complete,
+    Drained,
+    Deadline,
+    DrainTimedOut,
+    PeerReset,
+    PeerMisbehaved,
+    TransportLost,
+    Aborted,
+    WriteStalled,
 }
 
-/// Every sequence of one up to `depth` operations.
-fn sequences() -> impl Iterator<Item = Vec<Op>> {
-    (1..=depth()).flat_map(|len| {
-        (0..OPS.len().pow(len))
-            .map(move |number| (0..len).map(|digit| OPS[number / OPS.len().pow(digit) % OPS.len()]).collect())
-    })
+/// What a call's end says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct End {
+    why: Why,
+    processed: Processed,
+    reusable: bool,
 }
 
-impl Peer {
-    fn ends<R>(&mut self, alone: &mut Alone<R>)
-    where
-        R: crate::testing::Calls,
-    {
-        alone.feed(&std::mem::take(&mut self.rest));
-        self.violation = b"garbage\r\n\r\n";
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Processed {
+    No,
+    Unknown,
+    Yes,
+}
+
+type Verdict = Option<Result<(), Code>>;
+
+/// How a call ended, if it has, and what verdict was told.
+type Outcome = (Option<End>, Verdict);
+
+/// What an application does in the same way in both roles.
+trait Application {
+    /// It loses interest. On a server: the handler goes away without an answer.
+    fn leave(&mut self);
+    fn abort(&mut self);
+    /// It ends its side. On a server: it answers with success.
+    fn finish(&mut self);
+}
+
+impl Application for Endpoint<Client> {
+    fn leave(&mut self) {
+        self.close();
     }
 
-    fn misbehaves<R>(&mut self, alone: &mut Alone<R>)
-    where
-        R: crate::testing::Calls,
-    {
-        alone.feed(self.violation);
-        self.rest.clear();
+    fn abort(&mut self) {
+        self.abort();
+    }
+
+    fn finish(&mut self) {
+        self.finish().ok();
     }
 }
 
-fn until_deadline<R: crate::testing::Calls>(alone: &mut Alone<R>) {
-    let deadline = crate::Instant::ORIGIN.saturating_add(DEADLINE);
+impl Application for Endpoint<Server> {
+    fn leave(&mut self) {
+        self.finish(Err(RpcError::new(Code::Internal, ""))).ok();
+    }
+
+    fn abort(&mut self) {
+        self.abort();
+    }
+
+    fn finish(&mut self) {
+        self.finish(Ok(())).ok();
+    }
+}
+
+fn until_deadline<R: Calls>(alone: &mut Alone<R>) {
+    let deadline = Instant::ORIGIN.saturating_add(DEADLINE);
     alone.advance(deadline.saturating_duration_since(alone.now()));
     alone.handle_timeout();
 }
 
-fn time_passes<R: crate::testing::Calls>(alone: &mut Alone<R>) {
-    alone.advance(secs(31));
+fn time_passes<R: Calls>(alone: &mut Alone<R>) {
+    alone.advance(PASSES);
     alone.handle_timeout();
-}
-
-fn happens_to_client(client: &mut Alone<Client>, peer: &mut Peer, op: Op) {
-    match op {
-        Op::Close => client.end.close(),
-        Op::Abort => client.end.abort(),
-        Op::Finish => _ = client.end.finish(),
-        Op::Deadline => until_deadline(client),
-        Op::Eof => client.eof(),
-        Op::Reset => client.reset(),
-        Op::EndOfStream => peer.ends(client),
-        Op::Violation => peer.misbehaves(client),
-        Op::Writable => client.outgoing.unblock(),
-        Op::TimePasses => time_passes(client),
-    }
-    client.run();
-}
-
-fn happens_to_server(server: &mut Alone<Server>, peer: &mut Peer, op: Op) {
-    match op {
-        Op::Close => _ = server.end.finish(Err(RpcError::new(Code::Internal, ""))),
-        Op::Abort => server.end.abort(),
-        Op::Finish => _ = server.end.finish(Ok(())),
-        Op::Deadline => until_deadline(server),
-        Op::Eof => server.eof(),
-        Op::Reset => server.reset(),
-        Op::EndOfStream => peer.ends(server),
-        Op::Violation => peer.misbehaves(server),
-        Op::Writable => server.outgoing.unblock(),
-        Op::TimePasses => time_passes(server),
-    }
-    server.run();
 }
 
 fn class(reason: CloseReason) -> Why {
@@ -135,11 +111,12 @@ fn class(reason: CloseReason) -> Why {
         CloseReason::Drained => Why::Drained,
         CloseReason::Deadline => Why::Deadline,
         CloseReason::DrainTimedOut => Why::DrainTimedOut,
+        CloseReason::PeerReset(_) => Why::PeerReset,
         CloseReason::PeerMisbehaved(_) => Why::PeerMisbehaved,
         CloseReason::TransportLost(_) => Why::TransportLost,
         CloseReason::Aborted(_) => Why::Aborted,
         CloseReason::WriteStalled => Why::WriteStalled,
-        CloseReason::DrainTooLarge | CloseReason::PeerReset(_) => panic!("{reason:?} out of nowhere"),
+        CloseReason::DrainTooLarge => panic!("{reason:?} out of nowhere"),
     }
 }
 
@@ -156,13 +133,35 @@ fn verdict(verdict: Option<&Result<Metadata, RpcError>>) -> Verdict {
     verdict.map(|verdict| verdict.as_ref().map(|_| ()).map_err(RpcError::code))
 }
 
-type Outcome = (Option<End>, Verdict);
+/// What became of the call that commands go to.
+fn outcome<R: Calls>(endpoint: &Endpoint<R>) -> Outcome {
+    (endpoint.try_closed().map(end), verdict(endpoint.verdict()))
+}
 
-/// Runs every sequence from every phase, and gathers those that came out differently.
-fn explore(role: &str, phases: &[&str], run: impl Fn(&str, &[Op]) -> (Outcome, Outcome)) {
+/// The environment may ask for more.
+fn depth() -> u32 {
+    std::env::var("MODEL_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(3)
+}
+
+/// Every sequence of one up to `depth` operations.
+fn sequences<O: Copy>(ops: &[O]) -> impl Iterator<Item = Vec<O>> {
+    (1..=depth()).flat_map(move |len| {
+        (0..ops.len().pow(len))
+            .map(move |number| (0..len).map(|digit| ops[number / ops.len().pow(digit) % ops.len()]).collect())
+    })
+}
+
+/// Runs every sequence from every phase, and gathers those that came out differently. `run` says what came out, and
+/// what should have.
+fn explore<O: Copy + Debug, T: PartialEq + Debug>(
+    role: &str,
+    phases: &[&str],
+    ops: &[O],
+    run: impl Fn(&str, &[O]) -> (T, T),
+) {
     let (mut count, mut wrong) = (0, Vec::new());
     for phase in phases {
-        for ops in sequences() {
+        for ops in sequences(ops) {
             count += 1;
             let (actual, expected) = run(phase, &ops);
             if actual != expected {
@@ -170,55 +169,9 @@ fn explore(role: &str, phases: &[&str], run: impl Fn(&str, &[Op]) -> (Outcome, O
             }
         }
     }
-    println!("{role}: {count} sequences from {} phases", phases.len());
+    println!("{role}: {count} sequences from {} phases, {} came out differently", phases.len(), wrong.len());
     // The short ones say most.
     wrong.sort_by_key(String::len);
     wrong.truncate(20);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn client_over_http1() {
-    explore("client", &phases::CLIENT, |phase, ops| {
-        let (mut client, mut peer, mut facts) = phases::client(phase);
-        for op in ops {
-            happens_to_client(&mut client, &mut peer, *op);
-        }
-        facts = facts.all_happen(ops);
-        client.end.listening = true;
-        client.run();
-        client.end.assert_orderly();
-        let expected = match facts.stage {
-            Stage::Over(end) => Some(end),
-            _ => None,
-        };
-        let actual = (client.end.try_closed().map(end), verdict(client.end.verdict()));
-        (actual, (expected, facts.verdict))
-    });
-}
-
-#[test]
-fn server_over_http1() {
-    explore("server", &phases::SERVER, |phase, ops| {
-        let (mut server, mut peer, mut facts) = phases::server(phase);
-        let serves = server.end.serves.clone().unwrap();
-        for op in ops {
-            happens_to_server(&mut server, &mut peer, *op);
-            facts = facts.happens(*op);
-        }
-        if facts.stage.is_none() {
-            let (id, now) = (server.end.call_id().unwrap(), server.now());
-            server.end.connection.start(now, id, &serves.0, &serves.1);
-            facts = facts.start(ops);
-        }
-        server.end.listening = true;
-        server.run();
-        server.end.assert_orderly();
-        let expected = match facts.stage {
-            Some(ServerStage::Over(end)) => Some(end),
-            _ => None,
-        };
-        let actual = (server.end.try_closed().map(end), verdict(server.end.verdict()));
-        (actual, (expected, facts.verdict))
-    });
 }

@@ -1,39 +1,9 @@
 //! What is to be expected, written down from the design's diagrams and from nothing else: no code of the machines is
 //! asked. Naive on purpose: a few facts about a call, and for each thing that happens what becomes of them.
 
+use super::super::{End, Processed, Verdict, Why};
 use super::Op;
 use crate::error::Code;
-
-/// The classes of `CloseReason`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Why {
-    Unsent,
-    Complete,
-    Drained,
-    Deadline,
-    DrainTimedOut,
-    PeerMisbehaved,
-    TransportLost,
-    Aborted,
-    WriteStalled,
-}
-
-/// What a call's end says.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct End {
-    pub(super) why: Why,
-    pub(super) processed: Processed,
-    pub(super) reusable: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Processed {
-    No,
-    Unknown,
-    Yes,
-}
-
-pub(super) type Verdict = Option<Result<(), Code>>;
 
 /// Where a call of a client is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
