@@ -434,7 +434,7 @@ impl Endpoint<Client> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2_client(config: &ConnectionConfig) -> Self {
-        Endpoint::new(Connection::http2(Instant::ORIGIN, config))
+        Endpoint::new(Connection::<Client>::http2(Instant::ORIGIN, config))
     }
 
     /// Opens a call, which commands go to from now on.
