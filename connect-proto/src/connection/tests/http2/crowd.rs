@@ -230,10 +230,10 @@ fn thousands_of_aborted_calls_leave_the_connection_alone() {
         two.run();
         for n in 0..5000 {
             let id = two.open();
-            two.send(id, noise(3000));
+            two.send(id, noise(1000));
             two.run();
             assert_eq!(two.messages[&id].len(), 1);
-            two.send(id, noise(3000));
+            two.send(id, noise(1000));
             // The message, and then its echo, is on its way when the call is given up.
             pump(two.now, &mut two.client, &mut two.server, &mut two.buffers[0]);
             if by_client {
@@ -241,14 +241,14 @@ fn thousands_of_aborted_calls_leave_the_connection_alone() {
                 let mut slices = [IoSlice::new(&[]); 16];
                 let filled = two.server.output(two.now, &mut slices);
                 let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
-                assert!(bytes.len() > 3000, "call {n}: {}", bytes.len());
+                assert!(bytes.len() > 1000, "call {n}: {}", bytes.len());
                 two.server.handle_written(two.now, bytes.len());
                 two.buffers[1].extend_from_slice(&bytes);
                 two.client.call(id).unwrap().abort(two.now, AbortReason::Requested);
                 two.client.handle_read(two.now, &mut two.buffers[1]);
             } else {
                 let Some(Notice::Readable(served)) = two.server.poll_ready() else { panic!("{n}") };
-                two.send(id, noise(3000));
+                two.send(id, noise(1000));
                 two.server.call(served).unwrap().abort(two.now, AbortReason::Requested);
             }
             two.run();
