@@ -148,7 +148,7 @@ fn compression(compression: Compression) -> Result<Option<Arc<dyn compress::Comp
 
 fn supported(protocol: Protocol, version: HttpVersion, tls: bool) -> Result<(), Unsupported> {
     match (protocol, version, tls) {
-        (Protocol::Connect, HttpVersion::HttpVersion1, false) => Ok(()),
+        (Protocol::Connect, HttpVersion::HttpVersion1 | HttpVersion::HttpVersion2, false) => Ok(()),
         other => Err(format!("unsupported protocol, HTTP version and TLS: {other:?}").into()),
     }
 }

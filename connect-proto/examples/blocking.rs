@@ -5,17 +5,25 @@
 
 #![allow(unreachable_pub)] // An example is a program, but other programs include this one as a module.
 
+use std::collections::HashMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{Shutdown as Side, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use connect_proto::Instant;
+use connect_proto::call::{Event, Kind};
+use connect_proto::client::{Call, CallConfig, Procedure, Request};
 use connect_proto::connection::{
-    CallId, ClientConnection, Connection, ConnectionConfig, Notice, Role, ServerConnection,
+    CallId, Client, ClientConnection, Connection, ConnectionConfig, Notice, Role, Server, ServerCall,
+    ServerConnection,
 };
 use connect_proto::error::LostKind;
 use connect_proto::http1::Shutdown;
+use connect_proto::message::Outbound;
+use connect_proto::metadata::Metadata;
+use connect_proto::server::{MethodSpec, ServerConfig};
 
 /// How long a write may block before the socket is read again, so that two peers that both write cannot wait for
 /// each other for ever.
@@ -33,18 +41,29 @@ pub struct Driver<R: Role> {
     reading: bool,
 }
 
-impl Driver<connect_proto::connection::Client> {
-    /// Connects to a server.
+impl Driver<Client> {
+    /// Connects to a server, over HTTP/1.1.
     pub fn connect(address: SocketAddr, config: &ConnectionConfig) -> io::Result<Self> {
         let connection = ClientConnection::http1(Instant::ORIGIN, config);
         Driver::new(connection, TcpStream::connect(address)?)
     }
+
+    /// Connects to a server that is known to speak HTTP/2.
+    pub fn connect_http2(address: SocketAddr, config: &ConnectionConfig) -> io::Result<Self> {
+        let connection = ClientConnection::http2(Instant::ORIGIN, config);
+        Driver::new(connection, TcpStream::connect(address)?)
+    }
 }
 
-impl Driver<connect_proto::connection::Server> {
-    /// Drives an accepted socket.
+impl Driver<Server> {
+    /// Drives an accepted socket, whose client may speak either version.
     pub fn accept(socket: TcpStream, config: &ConnectionConfig) -> io::Result<Self> {
         Driver::new(ServerConnection::new(Instant::ORIGIN, config), socket)
+    }
+
+    /// Drives an accepted socket, where HTTP/2 was agreed on.
+    pub fn accept_http2(socket: TcpStream, config: &ConnectionConfig) -> io::Result<Self> {
+        Driver::new(ServerConnection::http2(Instant::ORIGIN, config), socket)
     }
 }
 
@@ -160,72 +179,143 @@ fn lost(error: &io::Error) -> LostKind {
     }
 }
 
-/// Accepts for ever and runs `handler` for each request, a thread for each connection.
-pub fn serve(
+/// What answers one call: a state machine, since many calls share a connection over HTTP/2.
+pub trait Handler {
+    /// Takes all events that there are, and answers as far as it can. A call may end while its handler waits.
+    fn step(&mut self, now: Instant, call: &mut ServerCall<'_>) -> Next;
+}
+
+/// When to step a handler again.
+pub enum Next {
+    /// When there are events.
+    Events,
+    /// Then, and at this time.
+    At(Instant),
+    /// Never: it has answered, and what else comes is of no interest.
+    Done,
+}
+
+/// Serves for ever, a thread for each connection. `accept` makes a driver for each, as [`Driver::accept`] does. `begin`
+/// starts or refuses each request, and says what answers it.
+pub fn serve<H: Handler>(
     listener: TcpListener,
-    config: ConnectionConfig,
-    handler: impl Fn(&mut Driver<connect_proto::connection::Server>, CallId) + Clone + Send + 'static,
+    accept: impl Fn(TcpStream) -> io::Result<Driver<Server>> + Clone + Send + 'static,
+    begin: impl Fn(&mut ServerConnection, Instant, CallId) -> Option<H> + Clone + Send + 'static,
 ) {
     for socket in listener.incoming().flatten() {
-        let (config, handler) = (config.clone(), handler.clone());
+        let (accept, begin) = (accept.clone(), begin.clone());
         std::thread::spawn(move || {
-            let Ok(mut driver) = Driver::accept(socket, &config) else { return };
-            while let Some(notice) = driver.turn(None) {
-                match notice {
-                    Notice::Incoming(id) => handler(&mut driver, id),
-                    // What a handler has left unread holds up the end of its call.
-                    Notice::Readable(id) => {
-                        let now = driver.now();
-                        let mut call = driver.connection.call(id);
-                        while call.as_mut().and_then(|call| call.poll_event(now)).is_some() {}
-                    }
-                    _ => {}
-                }
+            if let Ok(driver) = accept(socket) {
+                Serving { driver, handlers: HashMap::new() }.run(begin);
             }
         });
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    use std::sync::Arc;
+/// A connection of a server and the handlers of its calls.
+struct Serving<H> {
+    driver: Driver<Server>,
+    /// Each with the time at which it wants to be stepped.
+    handlers: HashMap<CallId, (H, Option<Instant>)>,
+}
 
-    use bytes::Bytes;
-    use connect_proto::call::{Event, Kind};
-    use connect_proto::client::{Call, CallConfig, Procedure, Request};
-    use connect_proto::message::Outbound;
-    use connect_proto::metadata::Metadata;
-    use connect_proto::server::{MethodSpec, ServerConfig};
+impl<H: Handler> Serving<H> {
+    fn run(mut self, begin: impl Fn(&mut ServerConnection, Instant, CallId) -> Option<H>) {
+        loop {
+            let wake = self.handlers.values().filter_map(|(_, at)| *at).min();
+            // All that has come is answered before the next turn writes, so that answers share a write.
+            match self.driver.connection.poll_ready().or_else(|| self.driver.turn(wake)) {
+                Some(Notice::Incoming(id)) => {
+                    let now = self.driver.now();
+                    if let Some(handler) = begin(&mut self.driver.connection, now, id) {
+                        self.handlers.insert(id, (handler, None));
+                    }
+                    self.step(id);
+                }
+                Some(Notice::Readable(id)) => self.step(id),
+                Some(Notice::Closed(id, _)) => drop(self.handlers.remove(&id)),
+                Some(_) => {}
+                None if self.driver.connection.is_closed() => return,
+                None => {}
+            }
+            let now = self.driver.now();
+            if wake.is_some_and(|wake| wake <= now) {
+                let due = self.handlers.iter().filter(|(_, (_, at))| at.is_some_and(|at| at <= now));
+                let due: Vec<CallId> = due.map(|(id, _)| *id).collect();
+                due.into_iter().for_each(|id| self.step(id));
+            }
+        }
+    }
 
-    // A server that sends every message back.
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let echo = MethodSpec::new(Kind::Unary, &Arc::from(["text".to_owned()]));
-    std::thread::spawn(move || {
-        serve(listener, ConnectionConfig::default(), move |driver, id| {
-            let now = driver.now();
-            driver.connection.start(now, id, &Arc::new(ServerConfig::default()), &echo);
-            while let Some(Notice::Readable(id)) = driver.turn(None) {
-                let now = driver.now();
-                let Some(mut call) = driver.connection.call(id) else { return };
-                while let Some(event) = call.poll_event(now) {
-                    if let Event::Message(message) = event {
-                        let answer = message.decode().map(|text| Outbound::encode(&call.encoding(), text));
-                        match answer {
-                            Ok(answer) => {
-                                call.send(now, answer).ok();
-                                call.finish(now, Metadata::new(), Ok(())).ok();
-                            }
-                            Err(fault) => call.reject(now, fault),
+    fn step(&mut self, id: CallId) {
+        let now = self.driver.now();
+        let Some(mut call) = self.driver.connection.call(id) else { return };
+        if let Some((handler, at)) = self.handlers.get_mut(&id) {
+            match handler.step(now, &mut call) {
+                Next::Events => *at = None,
+                Next::At(time) => *at = Some(time),
+                Next::Done => drop(self.handlers.remove(&id)),
+            }
+        }
+        if !self.handlers.contains_key(&id) {
+            // What is left unread holds up the end of a call.
+            while call.poll_event(now).is_some() {}
+        }
+    }
+}
+
+/// Sends every message back.
+struct Echo;
+
+impl Handler for Echo {
+    fn step(&mut self, now: Instant, call: &mut ServerCall<'_>) -> Next {
+        while let Some(event) = call.poll_event(now) {
+            if let Event::Message(message) = event {
+                match message.decode() {
+                    Ok(text) => {
+                        let answer = Outbound::encode(&call.encoding(), text);
+                        let sent = call.send(now, answer).is_ok();
+                        // A call that has ended meanwhile, as by its deadline, has told the client so.
+                        if sent && call.finish(now, Metadata::new(), Ok(())).is_ok() {
+                            return Next::Done;
                         }
                     }
+                    Err(fault) => call.reject(now, fault),
                 }
             }
+        }
+        Next::Events
+    }
+}
+
+/// Says hello to itself; or serves `Echo` at the address that is given, over HTTP/2 alone if `http2` comes after it.
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (given, version) = (std::env::args().nth(1), std::env::args().nth(2));
+    let listener = TcpListener::bind(given.as_deref().unwrap_or("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    let config = Arc::new(ServerConfig::default());
+    let spec = MethodSpec::new(Kind::Unary, &Arc::from(["text".to_owned()])).side_effect_free();
+    let accept = if version.as_deref() == Some("http2") { Driver::accept_http2 } else { Driver::accept };
+    let server = std::thread::spawn(move || {
+        let accept = move |socket| accept(socket, &ConnectionConfig::default());
+        serve(listener, accept, move |connection, now, id| {
+            connection.start(now, id, &config, &spec).then_some(Echo)
         });
     });
+    if given.is_some() {
+        println!("serving at {address}");
+        return server.join().map_err(|_| "the server panicked".into());
+    }
 
-    // A client that says hello.
+    println!("over HTTP/1.1");
+    say_hello(Driver::connect(address, &ConnectionConfig::default())?, address)?;
+    println!("over HTTP/2");
+    say_hello(Driver::connect_http2(address, &ConnectionConfig::default())?, address)
+}
+
+/// A client that says hello.
+fn say_hello(mut driver: Driver<Client>, address: SocketAddr) -> Result<(), Box<dyn std::error::Error>> {
     let config = Arc::new(CallConfig::new("http".parse()?, address.to_string().parse()?, "text")?);
-    let mut driver = Driver::connect(address, &ConnectionConfig::default())?;
     let now = driver.now();
     let call = Call::new(now, &config, Request::new(Procedure::new("/example.Echo/Say")?, Kind::Unary))?;
     let id = driver.connection.open(now, call)?;

@@ -1,5 +1,6 @@
-//! A tour of `connect-proto`: a server and a client on loopback, every kind of call that HTTP/1.1 carries, and four
-//! ways to close a stream. The exit code tells whether all went as it says. Built on the drive loop of `blocking`.
+//! A tour of `connect-proto`: a server and a client on loopback, every kind of call, and four ways to close a stream,
+//! over HTTP/1.1 and over HTTP/2. The exit code tells whether all went as it says. Built on the drive loop of
+//! `blocking`.
 
 #[allow(dead_code)]
 #[path = "blocking.rs"]
@@ -16,7 +17,7 @@ use blocking::Driver;
 use bytes::Bytes;
 use connect_proto::call::{DrainBudget, Duplex, Event, Kind};
 use connect_proto::client::{Call, CallConfig, Procedure, Request};
-use connect_proto::connection::{CallClosed, CallId, Client, ConnectionConfig, Fate, Notice};
+use connect_proto::connection::{CallClosed, CallId, Client, ConnectionConfig, Fate, Notice, OpenError};
 use connect_proto::error::{CloseReason, Code, RpcError};
 use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
@@ -30,39 +31,46 @@ fn main() -> Result<ExitCode, Error> {
     let address = listener.local_addr()?;
     server::start(listener);
 
-    println!("connect-proto: a server and a client on {address}, Connect over HTTP/1.1, JSON\n");
-    let mut tour = Tour { address, driver: None, config: config(address)?, unexpected: 0 };
-    tour.calls()?;
-    println!(
-        "\n  Closing after the first message of a server stream. The drain budget is {} s and {} KiB.",
-        BUDGET.time.as_secs(),
-        BUDGET.bytes >> 10
-    );
-    println!(
-        "  {:<16}{:>12}{:>12}  {:<16}{:>9}  {:<14}connection",
-        "the server ...", "in close()", "closed in", "reason", "drained", "trailers"
-    );
-    tour.closes()?;
+    println!("connect-proto: a server and a client on {address}, Connect with JSON");
+    let mut unexpected = 0;
+    for http2 in [false, true] {
+        let mut tour = Tour { address, http2, driver: None, config: config(address)?, unexpected: 0 };
+        println!("\nOver {}\n", if http2 { "HTTP/2" } else { "HTTP/1.1" });
+        tour.calls()?;
+        println!(
+            "\n  Closing after the first message of a server stream. The drain budget is {} s and {} KiB.",
+            BUDGET.time.as_secs(),
+            BUDGET.bytes >> 10
+        );
+        println!(
+            "  {:<16}{:>12}{:>12}  {:<16}{:>9}  {:<14}connection",
+            "the server ...", "in close()", "closed in", "reason", "drained", "trailers"
+        );
+        tour.closes()?;
+        unexpected += tour.unexpected;
+    }
 
     println!(
         "\n{}",
-        match tour.unexpected {
+        match unexpected {
             0 => "All as expected.".to_owned(),
             n => format!("{n} of these were not as expected."),
         }
     );
-    Ok(if tour.unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if unexpected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn config(address: SocketAddr) -> Result<Arc<CallConfig>, Error> {
     let mut config = CallConfig::new("http".parse()?, address.to_string().parse()?, "json")?;
     config.get_max_url = Some(2048);
     config.limits.drain_http1 = BUDGET;
+    config.limits.drain_http2 = BUDGET;
     Ok(Arc::new(config))
 }
 
 struct Tour {
     address: SocketAddr,
+    http2: bool,
     /// The connection of the call before, if it can carry another one.
     driver: Option<Driver<Client>>,
     config: Arc<CallConfig>,
@@ -121,6 +129,8 @@ impl Tour {
         let echo = self.run(request("Echo", Kind::Bidi(Duplex::Half))?, &["1", "2", "3"])?;
         self.line("half duplex", "Echo 1 2 3", &echo.messages.join(" "), echo.messages == ["1", "2", "3"]);
 
+        self.full_duplex()?;
+
         let failed = self.run(request("Fail", Kind::Unary)?, &["\"please\""])?;
         let (text, ok) = describe_error(&failed, Code::ResourceExhausted);
         let detail = failed.error().and_then(|error| error.details().first());
@@ -140,6 +150,37 @@ impl Tour {
         Ok(())
     }
 
+    /// Sends each message only when the one before it was answered.
+    fn full_duplex(&mut self) -> Result<(), Error> {
+        let request = request("Echo", Kind::Bidi(Duplex::Full))?;
+        if !self.http2 {
+            let mut driver = Driver::connect(self.address, &ConnectionConfig::default())?;
+            let now = driver.now();
+            let opened = driver.connection.open(now, Call::new(now, &self.config, request)?);
+            let refused = opened.err().map(|refused| refused.why);
+            let text = refused.map_or("not refused".to_owned(), |why| format!("refused: {why}"));
+            self.line("full duplex", "Echo 1 2 3", &text, refused == Some(OpenError::FullDuplexOverHttp1));
+            return Ok(());
+        }
+        let mut open = self.open(request)?;
+        let (messages, mut answered) = (["1", "2", "3"], Vec::new());
+        for message in messages {
+            open.send(&[message])?;
+            while open.outcome.messages.len() == answered.len() && open.step() {}
+            answered.clone_from(&open.outcome.messages);
+        }
+        open.finish()?;
+        let echo = self.until_closed(open);
+        let ok = answered == messages && matches!(echo.verdict, Some(Ok(_)));
+        self.line(
+            "full duplex",
+            "Echo 1 2 3",
+            &format!("{}, each before the next went", answered.join(" ")),
+            ok,
+        );
+        Ok(())
+    }
+
     fn line(&mut self, kind: &str, call: &str, result: &str, ok: bool) {
         println!("  {kind:<16}{call:<16}{result}{}", self.mark(ok));
     }
@@ -154,15 +195,7 @@ impl Tour {
         let drained = about_to_end.reason() == Some(CloseReason::Drained) && self.driver.is_some();
         let has_trailers = matches!(&about_to_end.verdict, Some(Ok(trailers)) if !trailers.is_empty());
         self.row("is about to end", &about_to_end, drained && has_trailers);
-        let before = self.driver.as_ref().and_then(Driver::local_address);
-        let next = self.run(request("Greet", Kind::Unary)?, &["\"again\""])?;
-        let same = before.is_some() && before == self.driver.as_ref().and_then(Driver::local_address);
-        self.line(
-            "",
-            "the next call",
-            &format!("{} over the same TCP connection", next.messages.join(" ")),
-            same,
-        );
+        self.next_call()?;
 
         for (what, method, wait, reason) in [
             ("went silent", "Silent", true, CloseReason::DrainTimedOut),
@@ -170,8 +203,22 @@ impl Tour {
             ("never answered", "NoHead", false, CloseReason::DrainTimedOut),
         ] {
             let outcome = self.close(method, wait)?;
-            self.row(what, &outcome, outcome.reason() == Some(reason) && outcome.closed_in < BUDGET.time * 2);
+            let ok = outcome.reason() == Some(reason) && outcome.closed_in < BUDGET.time * 2;
+            // Over HTTP/1.1 a response that is not read to its end costs the connection.
+            self.row(what, &outcome, ok && self.driver.is_some() == self.http2);
         }
+        if self.http2 {
+            self.next_call()?;
+        }
+        Ok(())
+    }
+
+    fn next_call(&mut self) -> Result<(), Error> {
+        let before = self.driver.as_ref().and_then(Driver::local_address);
+        let next = self.run(request("Greet", Kind::Unary)?, &["\"again\""])?;
+        let same = before.is_some() && before == self.driver.as_ref().and_then(Driver::local_address);
+        let text = format!("{} over the same TCP connection", next.messages.join(" "));
+        self.line("", "the next call", &text, same);
         Ok(())
     }
 
@@ -200,14 +247,26 @@ impl Tour {
 
     /// Runs a call to its end.
     fn run(&mut self, request: Request, messages: &[&str]) -> Result<Outcome, Error> {
-        let mut open = self.open(request, messages)?;
+        let mut open = self.open(request)?;
+        open.send(messages)?;
+        open.finish()?;
+        Ok(self.until_closed(open))
+    }
+
+    fn until_closed(&mut self, mut open: Open) -> Outcome {
         while open.step() {}
-        Ok(self.settle(open))
+        // Keep the connection if it lives.
+        if open.outcome.closed.is_some_and(|closed| closed.fate == Fate::Reusable) {
+            self.driver = Some(open.driver);
+        }
+        open.outcome
     }
 
     /// Closes a server stream after its first message, or half a second after the request went out.
     fn close(&mut self, method: &str, wait_for_message: bool) -> Result<Outcome, Error> {
-        let mut open = self.open(request(method, Kind::ServerStream)?, &["\"go\""])?;
+        let mut open = self.open(request(method, Kind::ServerStream)?)?;
+        open.send(&["\"go\""])?;
+        open.finish()?;
         if wait_for_message {
             while open.outcome.messages.is_empty() && open.step() {}
         } else {
@@ -220,37 +279,39 @@ impl Tour {
             call.close(now);
         }
         open.outcome.close_took = start.elapsed();
-        while open.step() {}
-        open.outcome.closed_in = start.elapsed();
-        Ok(self.settle(open))
+        let mut outcome = self.until_closed(open);
+        outcome.closed_in = start.elapsed();
+        Ok(outcome)
     }
 
-    /// Opens a call on the connection at hand, or on a new one, and sends all of its messages.
-    fn open(&mut self, request: Request, messages: &[&str]) -> Result<Open, Error> {
+    /// Opens a call on the connection at hand, or on a new one.
+    fn open(&mut self, request: Request) -> Result<Open, Error> {
         let mut driver = match self.driver.take() {
             Some(driver) => driver,
+            None if self.http2 => Driver::connect_http2(self.address, &ConnectionConfig::default())?,
             None => Driver::connect(self.address, &ConnectionConfig::default())?,
         };
         let now = driver.now();
         let id = driver.connection.open(now, Call::new(now, &self.config, request)?)?;
-        let mut call = driver.connection.call(id).ok_or("the call was just opened")?;
-        for message in messages {
-            call.send(now, Outbound::encode(&call.encoding(), Bytes::copy_from_slice(message.as_bytes())))?;
-        }
-        call.finish(now)?;
         Ok(Open { driver, id, outcome: Outcome::default() })
-    }
-
-    /// Keeps the connection if it lives.
-    fn settle(&mut self, open: Open) -> Outcome {
-        if open.outcome.closed.is_some_and(|closed| closed.fate == Fate::Reusable) {
-            self.driver = Some(open.driver);
-        }
-        open.outcome
     }
 }
 
 impl Open {
+    fn send(&mut self, messages: &[&str]) -> Result<(), Error> {
+        let now = self.driver.now();
+        let mut call = self.driver.connection.call(self.id).ok_or("the call is over")?;
+        for message in messages {
+            call.send(now, Outbound::encode(&call.encoding(), Bytes::copy_from_slice(message.as_bytes())))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        let now = self.driver.now();
+        Ok(self.driver.connection.call(self.id).ok_or("the call is over")?.finish(now)?)
+    }
+
     /// Takes what comes next; false when the call is over.
     fn step(&mut self) -> bool {
         match self.driver.turn(None) {

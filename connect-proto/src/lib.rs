@@ -39,6 +39,7 @@ pub mod client;
 pub mod compress;
 pub mod connection;
 pub mod error;
+mod fields;
 pub mod http1;
 #[cfg(feature = "http2")]
 pub mod http2;

@@ -3,11 +3,10 @@
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use connect_proto::Instant;
 use connect_proto::call::{Event, SendError};
 use connect_proto::client::Call;
-use connect_proto::connection::{CallId, Client, ConnectionConfig, Notice, Server};
+use connect_proto::connection::{CallId, Client, ConnectionConfig, Notice, ServerCall, ServerConnection};
 use connect_proto::error::{AbortReason, Code, PeerMisbehaved, RpcError};
 use connect_proto::message::{Encoding, Inbound, Outbound};
 use connect_proto::metadata::Metadata;
@@ -16,7 +15,7 @@ use connect_proto::server::{Refusal, ServerConfig};
 use super::Runtime;
 use crate::client::{self, CallPlan, Exchange};
 use crate::convert::{self, Unsupported};
-use crate::proto::ClientCompatResponse;
+use crate::proto::{ClientCompatResponse, HttpVersion};
 use crate::service::{self, Handler};
 use crate::{Codec, CodecError, Method};
 
@@ -24,7 +23,7 @@ use crate::{Codec, CodecError, Method};
 #[path = "../../../connect-proto/examples/blocking.rs"]
 mod example;
 
-use example::Driver;
+use example::{Driver, Next};
 
 /// The runtime without a runtime.
 pub(super) struct Blocking;
@@ -33,7 +32,11 @@ impl Runtime for Blocking {
     fn call(&self, plan: &CallPlan) -> Result<ClientCompatResponse, Unsupported> {
         let config = Arc::new(convert::call_config(plan)?);
         let request = convert::request(plan)?;
-        let mut driver = Driver::connect(resolve(plan)?, &ConnectionConfig::default())?;
+        let connect = match plan.http_version {
+            HttpVersion::HttpVersion2 => Driver::connect_http2,
+            _ => Driver::connect,
+        };
+        let mut driver = connect(resolve(plan)?, &ConnectionConfig::default())?;
         let now = driver.now();
         let id = driver.connection.open(now, Call::new(now, &config, request)?)?;
         let encoding = driver.connection.call(id).ok_or("the call was just opened")?.encoding();
@@ -42,7 +45,8 @@ impl Runtime for Blocking {
     }
 
     fn serve(&self, listener: TcpListener, config: Arc<ServerConfig>) -> Result<(), Unsupported> {
-        example::serve(listener, ConnectionConfig::default(), move |driver, id| answer(driver, id, &config));
+        let accept = |socket| Driver::accept(socket, &ConnectionConfig::default());
+        example::serve(listener, accept, move |connection, now, id| begin(connection, now, id, &config));
         Ok(())
     }
 }
@@ -154,135 +158,101 @@ impl ClientCall {
     }
 }
 
-/// Answers a request, and drives its call to the end.
-fn answer(driver: &mut Driver<Server>, id: CallId, config: &Arc<ServerConfig>) {
-    let now = driver.now();
-    let Some(incoming) = driver.connection.incoming(id) else { return };
+/// Starts or refuses a request.
+fn begin(
+    connection: &mut ServerConnection,
+    now: Instant,
+    id: CallId,
+    config: &Arc<ServerConfig>,
+) -> Option<ServerSteps> {
+    let incoming = connection.incoming(id)?;
     let refusal = match Method::from_procedure(incoming.procedure()) {
         Some(method) if method.is_implemented() => {
             // A codec that is none is refused by the call itself.
             let codec = incoming.codec().and_then(Codec::from_name).unwrap_or(Codec::Proto);
             let handler = Handler::new(method, codec, convert::request_head(incoming));
-            driver.connection.start(now, id, config, &convert::method_spec(method));
-            return ServerCall { driver, id, handler, phase: Phase::Open }.run();
+            connection.start(now, id, config, &convert::method_spec(method));
+            return Some(ServerSteps { handler, pending: None });
         }
         Some(_) => Refusal::Error(RpcError::new(Code::Unimplemented, "not implemented")),
         None => Refusal::NotFound,
     };
-    driver.connection.refuse(now, id, config, refusal);
+    connection.refuse(now, id, config, refusal);
+    None
 }
 
-/// One call of the server and its handler.
-struct ServerCall<'a> {
-    driver: &'a mut Driver<Server>,
-    id: CallId,
+/// The handler of one call, and the step that it is held up by.
+struct ServerSteps {
     handler: Handler,
-    phase: Phase,
+    pending: Option<Pending>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Open,
-    /// By the handler or by the call itself: what is left is to be driven to its end.
-    Answered,
-    Closed,
+enum Pending {
+    /// It waits until then.
+    Wait(Instant),
+    /// The queue has no room for this.
+    Send(Outbound),
 }
 
-impl ServerCall<'_> {
-    fn run(mut self) {
-        while self.phase != Phase::Closed {
-            let step = match self.phase {
-                Phase::Open => self.step(),
-                _ => self.turn(None).map(drop),
-            };
-            if let Err(error) = step {
-                let error = RpcError::new(Code::Internal, error.to_string());
-                self.finish(Metadata::new(), Err(error)).expect("nothing was answered yet");
-            }
-        }
+impl example::Handler for ServerSteps {
+    fn step(&mut self, now: Instant, call: &mut ServerCall<'_>) -> Next {
+        self.try_step(now, call).unwrap_or_else(|error| {
+            let error = RpcError::new(Code::Internal, error.to_string());
+            call.finish(now, Metadata::new(), Err(error)).expect("nothing was answered yet");
+            Next::Done
+        })
     }
+}
 
-    fn step(&mut self) -> Result<(), Unsupported> {
-        let now = self.driver.now();
-        match self.handler.next_action() {
-            service::Action::Receive => {
-                self.turn(None)?;
-            }
-            service::Action::SendHeaders(headers) => {
-                let headers = convert::to_metadata(&headers)?;
-                if let Some(mut call) = self.driver.connection.call(self.id) {
-                    call.send_headers(now, headers)?;
+impl ServerSteps {
+    fn try_step(&mut self, now: Instant, call: &mut ServerCall<'_>) -> Result<Next, Unsupported> {
+        while let Some(event) = call.poll_event(now) {
+            match event {
+                Event::Message(message) => {
+                    if let Err(fault) = decode(message, |message| self.handler.request(message)) {
+                        call.reject(now, fault);
+                    }
                 }
-            }
-            service::Action::Wait(delay) => {
-                let until = now.saturating_add(delay);
-                while self.phase == Phase::Open && self.turn(Some(until))? {}
-            }
-            service::Action::Send(message) => self.send(message)?,
-            service::Action::Finish { trailers, error } => {
-                let verdict = error.map_or(Ok(()), |error| Err(convert::to_error(error)));
-                self.finish(convert::to_metadata(&trailers)?, verdict)?;
+                Event::PeerHalfClosed => self.handler.requests_ended()?,
+                // By the call itself.
+                Event::Finished(_) => return Ok(Next::Done),
+                _ => {}
             }
         }
-        Ok(())
-    }
-
-    fn send(&mut self, message: Bytes) -> Result<(), Unsupported> {
-        let Some(call) = self.driver.connection.call(self.id) else { return Ok(()) };
-        let mut message = Outbound::encode(&call.encoding(), message);
         loop {
-            let now = self.driver.now();
-            let Some(mut call) = self.driver.connection.call(self.id) else { return Ok(()) };
-            match call.send(now, message) {
-                Err(SendError::Full(back)) => message = back,
-                Err(SendError::Closed(_)) => {
-                    self.phase = Phase::Answered;
-                    return Ok(());
+            match self.pending.take() {
+                Some(Pending::Wait(until)) if now < until => {
+                    self.pending = Some(Pending::Wait(until));
+                    return Ok(Next::At(until));
                 }
-                sent => return Ok(sent?),
+                Some(Pending::Send(message)) => match call.send(now, message) {
+                    Err(SendError::Full(message)) => {
+                        self.pending = Some(Pending::Send(message));
+                        return Ok(Next::Events);
+                    }
+                    Err(SendError::Closed(_)) => return Ok(Next::Done),
+                    sent => sent?,
+                },
+                _ => {}
             }
-            self.turn(None)?;
-        }
-    }
-
-    fn finish(&mut self, trailers: Metadata, verdict: Result<(), RpcError>) -> Result<(), Unsupported> {
-        let now = self.driver.now();
-        if let Some(mut call) = self.driver.connection.call(self.id) {
-            call.finish(now, trailers, verdict)?;
-        }
-        self.phase = Phase::Answered;
-        Ok(())
-    }
-
-    /// Drives the call until it yields something, which is passed on; false if that was not so before `until`.
-    fn turn(&mut self, until: Option<Instant>) -> Result<bool, Unsupported> {
-        match self.driver.turn(until) {
-            Some(Notice::Readable(_)) => self.take_event()?,
-            Some(Notice::Closed(..)) => self.phase = Phase::Closed,
-            Some(_) => {}
-            None => {
-                assert!(until.is_some(), "a connection ended before its call");
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Takes one event only: the handler may want to do something before the next.
-    fn take_event(&mut self) -> Result<(), Unsupported> {
-        let now = self.driver.now();
-        let Some(mut call) = self.driver.connection.call(self.id) else { return Ok(()) };
-        match call.poll_event(now) {
-            Some(Event::Message(message)) => {
-                if let Err(fault) = decode(message, |message| self.handler.request(message)) {
-                    call.reject(now, fault);
+            match self.handler.next_action() {
+                service::Action::Receive => return Ok(Next::Events),
+                service::Action::SendHeaders(headers) => {
+                    call.send_headers(now, convert::to_metadata(&headers)?)?;
+                }
+                service::Action::Wait(delay) => {
+                    self.pending = Some(Pending::Wait(now.saturating_add(delay)));
+                }
+                service::Action::Send(message) => {
+                    self.pending = Some(Pending::Send(Outbound::encode(&call.encoding(), message)));
+                }
+                service::Action::Finish { trailers, error } => {
+                    let verdict = error.map_or(Ok(()), |error| Err(convert::to_error(error)));
+                    call.finish(now, convert::to_metadata(&trailers)?, verdict)?;
+                    return Ok(Next::Done);
                 }
             }
-            Some(Event::PeerHalfClosed) => self.handler.requests_ended()?,
-            Some(Event::Finished(_)) => self.phase = Phase::Answered,
-            _ => {}
         }
-        Ok(())
     }
 }
 

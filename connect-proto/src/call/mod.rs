@@ -28,6 +28,7 @@ pub(crate) use kind::Cardinality;
 use http::HeaderMap;
 
 use crate::error::{ApiMisuse, CloseReason, Code, LostKind, RpcError};
+use crate::fields::read_length;
 use crate::message::{Form, Outbound};
 
 /// Why a message was not accepted.
@@ -88,5 +89,5 @@ pub(crate) fn check_outbound(message: &Outbound, limits: &Limits) -> Result<(), 
 
 /// The length that a head announces. Whether it is well-formed is HTTP's business.
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    read_length(headers.get(http::header::CONTENT_LENGTH)?.as_bytes())
 }

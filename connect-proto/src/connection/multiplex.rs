@@ -147,8 +147,11 @@ impl<S: Side> Multiplex<S> {
             if let Some(entry) = self.calls.get(id)
                 && let Stage::Live(live) = &mut entry.stage
             {
+                let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.call.handle_timeout(now);
-                live.settle(&mut StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream }, now);
+                live.settle(&mut carrier, now);
+                // A server's answer to a deadline, or its word that it receives no more.
+                carrier.want_write();
             }
             self.touched(id);
         }
@@ -235,13 +238,28 @@ impl<S: Side> Multiplex<S> {
                     }
                     Err(http2::OpenError::Busy) => return,
                     Err(_) => {
-                        let refused = ResetCode::REFUSED_STREAM;
-                        self.input(now, id, Input::Reset { code: refused, processed: Processed::No });
+                        let input = self.refusal();
+                        self.input(now, id, input);
                     }
                 }
             }
             self.waiting.pop_front();
         }
+    }
+
+    /// What a call hears that gets no stream any more.
+    fn refusal(&self) -> Input {
+        let processed = Processed::No;
+        let kind = match (self.reuse(), self.engine.lost()) {
+            (_, Some(kind)) => kind,
+            (Err(NotReusable::GoingAway), _) => {
+                return Input::Reset { code: ResetCode::REFUSED_STREAM, processed };
+            }
+            (Err(NotReusable::ShutDown), _) => LostKind::ShutDown,
+            (Err(NotReusable::PeerClosed), _) => LostKind::Eof,
+            _ => LostKind::Failed,
+        };
+        Input::Lost { kind, processed }
     }
 
     /// Makes a call of a request that has arrived; false if there is no such request.
@@ -327,6 +345,8 @@ impl<S: Side> Multiplex<S> {
         if let Some(stream) = entry.stream {
             // The engine goes by the latest time that it was told.
             self.engine.release(Instant::ORIGIN, stream);
+        } else if let Some(at) = self.waiting.iter().position(|waits| *waits == id) {
+            self.waiting.remove(at);
         }
         let gave_up = matches!(
             closed.reason,
@@ -345,6 +365,13 @@ impl<S: Side> Multiplex<S> {
             Err(why)
         } else if self.engine.goaway().is_some() {
             Err(NotReusable::GoingAway)
+        } else if let Some(kind) = self.engine.lost() {
+            Err(match kind {
+                LostKind::Eof => NotReusable::PeerClosed,
+                LostKind::WriteStalled => NotReusable::WriteStalled,
+                LostKind::ShutDown => NotReusable::ShutDown,
+                _ => NotReusable::Lost,
+            })
         } else if !self.engine.is_open() {
             Err(NotReusable::Idle)
         } else {

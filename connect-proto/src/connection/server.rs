@@ -7,6 +7,8 @@ use http::request;
 use super::carried::Carried;
 use super::exchange::Exchange;
 #[cfg(feature = "http2")]
+use super::multiplex::Multiplex;
+#[cfg(feature = "http2")]
 use super::role::Head;
 use super::role::Side;
 use super::{CallId, Connection, ConnectionConfig, Http1, Notice, Protocol, Role};
@@ -98,18 +100,43 @@ pub enum Arrival {
     Told(CallId, Incoming),
 }
 
+impl Http1<Server> {
+    fn for_server(now: Instant, config: &ConnectionConfig) -> Self {
+        let link = http1::Server::new(now, config.http1.clone());
+        Http1 {
+            exchange: Exchange::new(link, config.receive_window),
+            arrival: Arrival::None,
+            #[cfg(feature = "http2")]
+            or_http2: None,
+        }
+    }
+}
+
 impl Connection<Server> {
     /// A connection that was just accepted. The client's first bytes tell whether it speaks HTTP/1.1 or HTTP/2.
     #[must_use]
     pub fn new(now: Instant, config: &ConnectionConfig) -> Self {
-        let link = http1::Server::new(now, config.http1.clone());
-        let http1 = Http1 {
-            exchange: Exchange::new(link, config.receive_window),
-            arrival: Arrival::None,
-            #[cfg(feature = "http2")]
-            or_http2: Some(config.http2.clone()),
-        };
-        Connection { protocol: Protocol::Http1(Box::new(http1)) }
+        Connection {
+            protocol: Protocol::Http1(Box::new(Http1 {
+                #[cfg(feature = "http2")]
+                or_http2: Some(config.http2.clone()),
+                ..Http1::for_server(now, config)
+            })),
+        }
+    }
+
+    /// A connection that was just accepted, where HTTP/1.1 was agreed on, as by ALPN.
+    #[must_use]
+    pub fn http1(now: Instant, config: &ConnectionConfig) -> Self {
+        Connection { protocol: Protocol::Http1(Box::new(Http1::for_server(now, config))) }
+    }
+
+    /// A connection that was just accepted, where HTTP/2 was agreed on, as by ALPN. A client that begins otherwise has
+    /// broken its word.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::new(now, config.http2.clone(), 0))) }
     }
 
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.

@@ -5,6 +5,7 @@ use http::{HeaderName, StatusCode, Version, header};
 use super::host::is_valid_host;
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
+use crate::fields::read_length;
 
 /// How the end of a received body is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,7 +48,7 @@ impl Facts {
     /// RFC 9110, section 8.6 leaves that choice, and nobody honest needs it.
     pub(super) fn note(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), PeerMisbehaved> {
         if name == header::CONTENT_LENGTH {
-            let len = parse_length(value).ok_or(PeerMisbehaved::InvalidContentLength)?;
+            let len = read_length(value).ok_or(PeerMisbehaved::InvalidContentLength)?;
             if self.content_length.replace(len).is_some() {
                 return Err(PeerMisbehaved::InvalidContentLength);
             }
@@ -123,17 +124,6 @@ pub(super) fn has_no_body(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// Digits and nothing else: no sign, no blank, no list.
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |len, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        len.checked_mul(10)?.checked_add(digit)
-    })
-}
-
 /// Whether `token` is an element of a comma-separated list, in any case.
 pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|element| element.trim_ascii().eq_ignore_ascii_case(token))
@@ -142,16 +132,6 @@ pub(super) fn has_token(list: &[u8], token: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lengths() {
-        assert_eq!(parse_length(b"0"), Some(0));
-        assert_eq!(parse_length(b"007"), Some(7));
-        assert_eq!(parse_length(b"18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "18446744073709551616", "+5", "-0", "5,5", "5, 5", "0x5", "5 5", "5_0", "\u{0665}"] {
-            assert_eq!(parse_length(bad.as_bytes()), None, "{bad}");
-        }
-    }
 
     #[test]
     fn tokens() {

@@ -9,6 +9,7 @@ use http::{
 use super::hpack::{Block, Field, Pseudo};
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
+use crate::fields::read_length;
 
 /// Fields that a head has room for from the start.
 const USUAL_HEADERS: usize = 8;
@@ -128,7 +129,7 @@ impl Fields {
             Some(Special::Te) if bytes.eq_ignore_ascii_case(b"trailers") => {}
             Some(Special::Te) => return Err(fault),
             Some(Special::ContentLength) => {
-                let length = parse_length(bytes).ok_or(PeerMisbehaved::InvalidContentLength)?;
+                let length = read_length(bytes).ok_or(PeerMisbehaved::InvalidContentLength)?;
                 if self.content_length.replace(length).is_some() || self.section == Section::Trailers {
                     return Err(PeerMisbehaved::InvalidContentLength);
                 }
@@ -211,11 +212,10 @@ fn scheme(value: &[u8]) -> Option<Scheme> {
     }
 }
 
-/// A status of three digits, from 100 on. Section 8.6: there is no 101.
+/// A status of three digits, from 100 on. RFC 9110, section 15: one that does not exist is a server error to a client.
+/// Section 8.6: there is no 101.
 fn status(value: &[u8]) -> Option<StatusCode> {
-    let status = StatusCode::from_bytes(value).ok()?;
-    let known = status.as_u16() < 600 && status != StatusCode::SWITCHING_PROTOCOLS;
-    known.then_some(status)
+    StatusCode::from_bytes(value).ok().filter(|status| *status != StatusCode::SWITCHING_PROTOCOLS)
 }
 
 /// The authority, if a `host` field does not say something else (section 8.3.1).
@@ -277,17 +277,6 @@ impl Special {
             _ => return None,
         })
     }
-}
-
-/// Digits and nothing else: no sign, no blank, no list.
-fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |len, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        len.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 /// Writes the head of a request.

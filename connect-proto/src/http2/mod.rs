@@ -24,7 +24,7 @@ mod flow;
 mod frame;
 mod guard;
 mod head;
-mod hpack;
+pub(crate) mod hpack;
 mod limits;
 mod output;
 mod role;

@@ -427,14 +427,14 @@ impl Endpoint<Client> {
     /// A client's end.
     #[must_use]
     pub fn client(config: &ConnectionConfig) -> Self {
-        Endpoint::new(Connection::http1(Instant::ORIGIN, config))
+        Endpoint::new(Connection::<Client>::http1(Instant::ORIGIN, config))
     }
 
     /// A client's end that speaks HTTP/2.
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2_client(config: &ConnectionConfig) -> Self {
-        Endpoint::new(Connection::http2(Instant::ORIGIN, config))
+        Endpoint::new(Connection::<Client>::http2(Instant::ORIGIN, config))
     }
 
     /// Opens a call, which commands go to from now on.

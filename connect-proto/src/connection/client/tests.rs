@@ -15,7 +15,7 @@ const NOW: Instant = Instant::ORIGIN;
 fn streaming() -> (Connection<Client>, CallId) {
     let config = CallConfig::new("http".parse().unwrap(), "localhost".parse().unwrap(), "proto").unwrap();
     let request = Request::new(Procedure::new("/test.Service/Method").unwrap(), Kind::ServerStream);
-    let mut connection = Connection::http1(NOW, &ConnectionConfig::default());
+    let mut connection = Connection::<Client>::http1(NOW, &ConnectionConfig::default());
     let id = connection.open(NOW, Call::new(NOW, &Arc::new(config), request).unwrap()).unwrap();
     let mut call = connection.call(id).unwrap();
     call.send(NOW, Outbound::encode(&call.encoding(), Bytes::from_static(b"hello"))).unwrap();

@@ -1,7 +1,7 @@
 //! Every transition of both machines, compared with docs/snapshots.
 
+use crate::testing::snapshot::assert_snapshot;
 use std::fmt::{Debug, Write};
-use std::path::Path;
 
 use super::super::link::After;
 use super::super::{client, server};
@@ -22,19 +22,6 @@ fn matrix<S: Debug + Copy + PartialEq, I: Debug + Copy>(
         }
     }
     text
-}
-
-fn check(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/snapshots").join(name);
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        known == text,
-        "a transition changed: run this test with UPDATE_SNAPSHOTS=1 and look at the diff of docs/snapshots/{name}"
-    );
 }
 
 const AFTERS: [After; 3] = [After::Reuse, After::Linger, After::Close];
@@ -68,7 +55,7 @@ fn the_servers_transitions_are_the_recorded_ones() {
             assert!(states.contains(&state.step(*input)), "{state:?} on {input:?} leaves the table");
         }
     }
-    check("http1_server.txt", &matrix("HTTP/1.1, server", &states, &inputs, State::step));
+    assert_snapshot("http1_server", &matrix("HTTP/1.1, server", &states, &inputs, State::step));
 }
 
 #[test]
@@ -94,5 +81,5 @@ fn the_clients_transitions_are_the_recorded_ones() {
             assert!(states.contains(&state.step(*input)), "{state:?} on {input:?} leaves the table");
         }
     }
-    check("http1_client.txt", &matrix("HTTP/1.1, client", &states, &inputs, State::step));
+    assert_snapshot("http1_client", &matrix("HTTP/1.1, client", &states, &inputs, State::step));
 }

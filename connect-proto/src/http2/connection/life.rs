@@ -310,6 +310,9 @@ impl<R: Role> Engine<R> {
 
     /// The connection is over at once.
     pub(super) fn lose_connection(&mut self, kind: LostKind) {
+        if !self.phase.is_ending() {
+            self.lost = Some(kind);
+        }
         self.phase = Phase::Closed;
         self.lose_streams(kind);
         self.output.kill();

@@ -62,7 +62,7 @@ pub enum OpenError {
 /// One side of one HTTP/2 connection.
 ///
 /// - A, getters: [`is_closed`](Self::is_closed), [`wants_read`](Self::wants_read), [`room`](Self::room),
-///   [`streams`](Self::streams), [`goaway`](Self::goaway), [`fault`](Self::fault), [`counters`](Self::counters),
+///   [`streams`](Self::streams), [`goaway`](Self::goaway), [`fault`](Self::fault), [`lost`](Self::lost), [`counters`](Self::counters),
 ///   [`last_heard`](Self::last_heard), [`peer_max_header_list`](Self::peer_max_header_list); of a client
 ///   [`can_open`](Client::can_open)
 /// - B, the wire and time: `handle_*`. They never fail.
@@ -120,6 +120,8 @@ pub struct Engine<R: Role> {
     gather: Gather,
     guard: Guard,
     fault: Option<PeerMisbehaved>,
+    /// How the connection was lost, if it did not end in order.
+    lost: Option<LostKind>,
     /// Client: the id of the next stream; none when they are used up.
     next_id: Option<StreamId>,
     /// Server: the highest id of the client's.
@@ -168,6 +170,7 @@ impl<R: Role> Engine<R> {
             gather: Gather::default(),
             guard: Guard::new(now, limits.guards),
             fault: None,
+            lost: None,
             next_id: Some(StreamId::FIRST),
             last_id: None,
             taken_id: None,
@@ -227,6 +230,12 @@ impl<R: Role> Engine<R> {
     #[must_use]
     pub fn fault(&self) -> Option<PeerMisbehaved> {
         self.fault
+    }
+
+    /// How the connection was lost, if it was before it had begun to end.
+    #[must_use]
+    pub fn lost(&self) -> Option<LostKind> {
+        self.lost
     }
 
     /// How often the peer has done what is guarded.
@@ -443,7 +452,7 @@ impl Client {
 #[cfg(test)]
 impl<R: Role> Engine<R> {
     /// Every byte of every window is somewhere: what the connection holds is what its streams hold.
-    pub(super) fn check_conservation(&self) {
+    pub(crate) fn check_conservation(&self) {
         assert!(self.recv.is_conserved());
         let mut held = 0;
         for (_, stream) in self.streams.iter() {

@@ -300,7 +300,8 @@ impl<R: Role> Engine<R> {
             }
             let key = self.schedule.next(&mut self.streams, is_open)?;
             let Some(stream) = self.streams.get(key) else { continue };
-            if !matches!(stream.state, State::Idle | State::Live { send: Half::Head | Half::Body, .. }) {
+            // Whoever has ended its message may still want to say that it receives no more.
+            if stream.state.is_closed() {
                 continue;
             }
             let mut max = self.body_room(key).min(turn);

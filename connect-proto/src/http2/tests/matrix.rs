@@ -1,7 +1,7 @@
 //! Every transition of a stream, compared with docs/snapshots.
 
+use crate::testing::snapshot::assert_snapshot;
 use std::fmt::Write;
-use std::path::Path;
 
 use super::super::stream::{Cause, Half, Input, Refused, State};
 
@@ -72,7 +72,7 @@ fn the_transitions_of_a_stream_are_the_recorded_ones() {
             writeln!(text, "  {:<24} {next}", format!("{input:?}")).unwrap();
         }
     }
-    check("http2_stream.txt", &text);
+    assert_snapshot("http2_stream", &text);
 }
 
 #[test]
@@ -80,17 +80,4 @@ fn closed_is_final() {
     for state in STATES.into_iter().filter(|state| state.is_closed()) {
         assert!(INPUTS.into_iter().all(|input| state.step(input).is_err()));
     }
-}
-
-fn check(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/snapshots").join(name);
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-    }
-    let known = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        known == text,
-        "a transition changed: run this test with UPDATE_SNAPSHOTS=1 and look at the diff of docs/snapshots/{name}"
-    );
 }

@@ -52,6 +52,17 @@ fn a_unary_call_on_a_client() {
 }
 
 #[test]
+fn a_status_that_does_not_exist_is_passed_on() {
+    let mut peer = Peer::client();
+    let key = peer.engine.open(peer.now).unwrap();
+    peer.number(key);
+    peer.engine.send_head(peer.now, key, &request_parts("POST", "http://a/x"), BodySize::Empty);
+    peer.wrote();
+    peer.feed_all(&[headers(1, true, &[(":status", "800")])]);
+    assert_eq!(peer.events(), ["0 end sent", "0 head 800 Empty", "0 end"]);
+}
+
+#[test]
 fn a_head_without_a_body_ends_the_stream() {
     let mut peer = Peer::server();
     let key = peer.request(1, true);

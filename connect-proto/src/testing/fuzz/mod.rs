@@ -5,13 +5,21 @@
 
 mod call;
 mod envelope;
+#[cfg(feature = "http2")]
+mod hpack;
 mod http1;
+#[cfg(feature = "http2")]
+mod http2;
 mod pair;
 mod text;
 
 pub use call::{client_call, server_call};
 pub use envelope::envelope;
+#[cfg(feature = "http2")]
+pub use hpack::hpack;
 pub use http1::http1;
+#[cfg(feature = "http2")]
+pub use http2::http2;
 pub use pair::{Op, World, pair};
 pub use text::{json, text};
 
@@ -19,11 +27,15 @@ pub use text::{json, text};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: &[Target] = &[
     ("envelope", envelope),
     ("json", json),
     ("text", text),
     ("http1", http1),
+    #[cfg(feature = "http2")]
+    ("hpack", hpack),
+    #[cfg(feature = "http2")]
+    ("http2", http2),
     ("client_call", client_call),
     ("server_call", server_call),
     ("pair", pair),

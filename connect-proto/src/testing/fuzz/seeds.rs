@@ -25,6 +25,8 @@ fn seeds(target: &str) -> Vec<(&'static str, Vec<u8>)> {
         "json" => json(),
         "text" => text(),
         "http1" => http1(),
+        "hpack" => hpack(),
+        "http2" => http2(),
         "client_call" => client_call(),
         "server_call" => server_call(),
         "pair" => pair(),
@@ -93,6 +95,54 @@ fn http1() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+fn hpack() -> Vec<(&'static str, Vec<u8>)> {
+    // RFC 7541, appendix C.4.1, and what refers to it.
+    let request = [
+        0x82, 0x86, 0x84, 0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
+    ];
+    let limits = [0xff, 0xff, 0, 16];
+    vec![
+        ("requests", [&limits[..], &[0, 17], &request, &[0xc1, 4, 0x82, 0x86, 0x84, 0xbe]].concat()),
+        ("sensitive", with(&limits, b"\0\x14\x10\x08password\x06secret\x82\x86\x84\0\x02\x20\x82")),
+        (
+            "bomb",
+            with(
+                &[0xff, 1, 0, 16],
+                b"\0\x2b\x40\x01a\x20aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\xbe\xbe\xbe\xbe\xbe\xbe",
+            ),
+        ),
+    ]
+}
+
+/// Kind, flags, stream, times and length make a frame's head; the first three bytes are the mode and two cuts.
+fn http2() -> Vec<(&'static str, Vec<u8>)> {
+    let request: &[u8] = &[1, 4, 1, 0, 4, 0x82, 0x86, 0x84, 0x40 | 31];
+    let get: &[u8] = &[1, 5, 1, 0, 3, 0x82, 0x86, 0x84];
+    let post: &[u8] = &[1, 4, 3, 0, 3, 0x83, 0x86, 0x84];
+    let body: &[u8] = &[0, 0, 3, 0, 5, b'h', b'e', b'l', b'l', b'o', 0, 1, 3, 0, 0];
+    let trailers: &[u8] = &[1, 5, 3, 0, 5, 0, 1, b'a', 1, b'b'];
+    let answers: &[u8] = &[
+        1, 4, 1, 0, 1, 0x88, 0, 1, 1, 0, 3, 1, 2, 3, 1, 4, 3, 0, 1, 0x88, 1, 5, 3, 0, 5, 0, 1, b'a', 1, b'b',
+    ];
+    let goaway: &[u8] = &[7, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0];
+    let reset: &[u8] = &[3, 0, 3, 0, 4, 0, 0, 0, 8];
+    let pings: &[u8] = &[6, 0, 0, 255, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    let settings: &[u8] = &[4, 0, 0, 0, 12, 0, 4, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+    let split: &[u8] = &[1, 0, 1, 0, 2, 0x82, 0x86, 9, 0, 1, 0, 0, 9, 4, 1, 0, 1, 0x84];
+    vec![
+        ("requests", [&[0, 1, 7], get, post, body].concat()),
+        ("requests-active", [&[8, 3, 9], get, post, body, reset].concat()),
+        ("trailers", [&[8, 2, 50], post, &body[..10], trailers].concat()),
+        ("malformed", [&[0, 2, 3], request, get].concat()),
+        ("continuation", [&[2, 1, 1], split, get].concat()),
+        ("pings", [&[0, 9, 20], pings, pings, get].concat()),
+        ("settings", [&[8, 5, 5], get, settings, post, body, goaway].concat()),
+        ("answers", [&[1, 4, 4], answers, goaway].concat()),
+        ("answers-active", [&[11, 4, 30], settings, answers, reset].concat()),
+        ("raw", with(&[20, 1, 1], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")),
+    ]
+}
+
 /// `send(4)`, `finish`, drain.
 const ASKED: &[u8] = &[28, 4, 0, 34, 39];
 
@@ -154,7 +204,7 @@ fn pair() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn the_seeds_are_checked_in() {
     let update = std::env::var_os("UPDATE_SEEDS").is_some();
-    for (target, _) in TARGETS {
+    for (target, _) in TARGETS.iter().copied() {
         if update {
             fs::create_dir_all(corpus(target)).unwrap();
         }

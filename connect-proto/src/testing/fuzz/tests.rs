@@ -15,7 +15,7 @@ fn run(name: &str, body: fn(&[u8]), input: &[u8], origin: &str) {
 
 #[test]
 fn the_corpus_runs() {
-    for (name, body) in TARGETS {
+    for (name, body) in TARGETS.iter().copied() {
         let mut count = 0;
         for seed in fs::read_dir(corpus(name)).unwrap() {
             let path = seed.unwrap().path();
@@ -45,7 +45,7 @@ impl Random {
 /// Fresh bytes, and seeds with some of their bytes changed.
 #[test]
 fn random_input_runs() {
-    for (name, body) in TARGETS {
+    for (name, body) in TARGETS.iter().copied() {
         // One run of a pair is a hundred operations.
         let runs = if name == "pair" { 300 } else { 3000 };
         let seeds: Vec<Vec<u8>> =
