@@ -53,9 +53,11 @@ struct Crowd {
 
 impl Crowd {
     fn new(calls: usize, messages: usize) -> Self {
-        let mut limits = Limits::default();
-        limits.max_concurrent_streams = calls as u32;
-        limits.max_unreleased_streams = 2 * calls;
+        let limits = Limits {
+            max_concurrent_streams: calls as u32,
+            max_unreleased_streams: 2 * calls,
+            ..Limits::default()
+        };
         let mut two = Two::with(FULL, limits.clone(), limits);
         two.run();
         let clients = (0..calls)
@@ -307,9 +309,7 @@ fn a_reader_that_never_reads_stops_no_other_stream() {
 
 #[test]
 fn a_message_of_5_mib_passes_a_window_of_64_kib() {
-    let mut limits = Limits::default();
-    limits.initial_stream_window = 64 << 10;
-    limits.connection_window = 64 << 10;
+    let limits = Limits { initial_stream_window: 64 << 10, connection_window: 64 << 10, ..Limits::default() };
     let mut two = Two::with(FULL, limits.clone(), limits);
     two.limits.message = Some(6 << 20);
     two.limits.compressed_message = Some(6 << 20);

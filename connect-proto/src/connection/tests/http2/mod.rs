@@ -140,8 +140,7 @@ impl Two {
         while let Some(notice) = self.server.poll_ready() {
             match notice {
                 Notice::Incoming(id) => {
-                    let mut config = ServerConfig::default();
-                    config.limits = self.limits.clone();
+                    let config = ServerConfig { limits: self.limits.clone(), ..ServerConfig::default() };
                     assert!(self.server.start(self.now, id, &Arc::new(config), &method(self.kind)));
                     self.serving.push(id);
                 }
