@@ -92,8 +92,12 @@ impl Call {
 
     /// Gives up the rest of the request; the transport is told once it has the end of the response.
     fn stop_receiving(&mut self) {
+        let was_held = self.is_held();
         self.recv.step(RecvInput::Stop).ok();
-        self.moved();
+        if was_held {
+            // The answer may go out from now on.
+            self.moved();
+        }
     }
 
     fn conclude(&mut self, reason: CloseReason, reset: bool) {
