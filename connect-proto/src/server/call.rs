@@ -575,7 +575,7 @@ impl Call {
     }
 
     fn handle_end(&mut self, now: Instant) {
-        let was = self.recv.state();
+        let (was, was_held) = (self.recv.state(), self.is_held());
         let ended = self.recv.end().and_then(|()| match was {
             RecvState::Body => {
                 let (message, len) = self.recv.take_body_message(&self.config.limits);
@@ -590,7 +590,9 @@ impl Call {
             Ok(false) => {}
             Err(fault) => self.signal(now, Signal::Misbehaved(fault)),
         }
-        self.moved();
+        if was_held {
+            self.moved();
+        }
         self.settle(now);
     }
 }
