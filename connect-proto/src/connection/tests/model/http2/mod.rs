@@ -137,6 +137,7 @@ impl Connection {
     /// How the neighbour ends, which is asked to at the end of it all.
     fn bystander(&self, processed: Processed, lost: Code) -> Outcome {
         let (why, processed, verdict) = match self.lost {
+            Some(Why::WriteStalled) => (Why::WriteStalled, processed, Err(Code::Unavailable)),
             Some(why) => (why, processed, Err(lost)),
             None => (Why::Complete, Processed::Yes, Ok(())),
         };

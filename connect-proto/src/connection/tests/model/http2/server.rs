@@ -62,14 +62,15 @@ impl Facts {
             Op::Deadline => self.now = DEADLINE,
             _ => {}
         }
+        // What the application would see if it looked is forgotten when it leaves, but not a verdict.
+        let leaves = matches!(op, Op::Close | Op::Abort | Op::Finish);
+        self.unread &= !leaves || self.verdict.is_some() || matches!(self.stage, Stage::Over(_));
         match self.stage {
             Stage::Active => self.active(op),
+            // Both ends are handed over, so that for the peer the stream is closed, and may be forgotten.
+            Stage::Answered if self.request == Request::Ended && !self.window_empty && op.is_on_stream() => {}
             Stage::Answered => self.in_answer(op),
             Stage::NotStarted | Stage::Over(_) => {}
-        }
-        // What the application would see if it looked is forgotten when it leaves.
-        if matches!(op, Op::Close | Op::Abort | Op::Finish) && !matches!(self.stage, Stage::Over(_)) {
-            self.unread = false;
         }
     }
 
@@ -156,17 +157,20 @@ impl Facts {
     /// The request is started at last: first the time, then what has come in.
     pub(super) fn start(&mut self, ops: &[Op]) {
         self.stage = Stage::Active;
+        // None of the answer is handed over before all of that is known.
+        self.window_empty = true;
         if self.now >= DEADLINE {
             self.answer(Some(Code::DeadlineExceeded));
         }
-        for op in ops
-            .iter()
-            .filter(|op| op.is_on_stream() || matches!(op, Op::Eof | Op::Reset | Op::ConnectionViolation))
-        {
+        for op in ops.iter().copied().filter(|op| *op != Op::WindowUpdate) {
+            let has_come = op.is_on_stream() || matches!(op, Op::Eof | Op::Reset | Op::ConnectionViolation);
             match self.stage {
-                Stage::Active => self.active(*op),
-                _ => self.in_answer(*op),
+                Stage::Active if has_come => self.active(op),
+                Stage::Answered if has_come => self.in_answer(op),
+                _ => {}
             }
         }
+        self.window_empty = false;
+        self.settle();
     }
 }
