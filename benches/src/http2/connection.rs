@@ -11,7 +11,9 @@ use crate::scenario::Run;
 pub(crate) fn server(work: Work) -> Run {
     let mut peer = Peer::client(work);
     let mut server = ServerEnd::new(Kind::Unary, 1);
-    peer.begin.iter().for_each(|begin| drop(serve(&mut server, begin)));
+    for begin in &peer.begin {
+        serve(&mut server, begin);
+    }
     Box::new(move || {
         let (closed, written) = serve(&mut server, peer.next(work.response));
         assert!(closed == 1 && written > work.response);

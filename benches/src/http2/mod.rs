@@ -8,7 +8,10 @@ mod ours;
 mod record;
 mod theirs;
 
+use bytes::{Bytes, BytesMut};
+
 use crate::scenario::{MESSAGES, Per, Run, Scenario};
+use crate::stream_message;
 
 /// What an exchange carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,16 +20,19 @@ pub(crate) struct Work {
     pub(crate) request: usize,
     /// Bytes of the response's body.
     pub(crate) response: usize,
-    /// How many messages the response is, which are sent one by one.
+    /// How many messages the response is.
     pub(crate) messages: usize,
+    /// Whether the application merges them into pieces of 16 KiB, or sends each by itself.
+    pub(crate) is_merged: bool,
 }
 
-const SMALL: Work = Work { request: 128, response: 128, messages: 1 };
-const LARGE: Work = Work { request: 16 << 10, response: 16 << 10, messages: 1 };
-const STREAM: Work = Work { request: 16, response: 16 * MESSAGES, messages: MESSAGES };
+const SMALL: Work = Work { request: 128, response: 128, messages: 1, is_merged: true };
+const LARGE: Work = Work { request: 16 << 10, response: 16 << 10, messages: 1, is_merged: true };
+const STREAM: Work = Work { request: 16, response: 16 * MESSAGES, messages: MESSAGES, is_merged: false };
+const MERGED: Work = Work { is_merged: true, ..STREAM };
 
 /// A request and its response, and how our engine and h2 take part in it.
-pub const ALL: [Scenario; 13] = [
+pub const ALL: [Scenario; 15] = [
     call("http2_server_128", || ours::server(SMALL)),
     call("h2_server_128", || theirs::server(SMALL)),
     call("http2_server_16k", || ours::server(LARGE)),
@@ -37,6 +43,8 @@ pub const ALL: [Scenario; 13] = [
     call("h2_client_16k", || theirs::client(LARGE)),
     stream("http2_send_stream", || ours::server(STREAM)),
     stream("h2_send_stream", || theirs::server(STREAM)),
+    stream("http2_send_merged", || ours::server(MERGED)),
+    stream("h2_send_merged", || theirs::server(MERGED)),
     stream("http2_receive_stream", || ours::client(STREAM)),
     stream("h2_receive_stream", || theirs::client(STREAM)),
     call("unary_server_http2", || connection::server(SMALL)),
@@ -48,4 +56,11 @@ const fn call(name: &'static str, new: fn() -> Run) -> Scenario {
 
 const fn stream(name: &'static str, new: fn() -> Run) -> Scenario {
     Scenario { name, per: Per::Message, new }
+}
+
+/// So many messages of a stream in one piece.
+fn merge(messages: usize) -> Bytes {
+    let mut merged = BytesMut::with_capacity(16 * messages);
+    (0..messages).for_each(|_| merged.extend_from_slice(&stream_message()));
+    merged.freeze()
 }

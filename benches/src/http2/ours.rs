@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 use connect_proto::call::BodySize;
 use connect_proto::http2::{Client, Engine, Event, Limits, Role, Server};
 
-use super::Work;
 use super::record::{Peer, drain, request_parts, response_parts};
+use super::{Work, merge};
 use crate::scenario::Run;
 use crate::{NOW, stream_message};
 
@@ -87,7 +87,11 @@ fn serve(
                 left = 0;
             } else {
                 let n = left.min(max / 16);
-                (0..n).for_each(|_| server.send_data(NOW, key, stream_message().into()));
+                if work.is_merged {
+                    server.send_data(NOW, key, merge(n).into());
+                } else {
+                    (0..n).for_each(|_| server.send_data(NOW, key, stream_message().into()));
+                }
                 left -= n;
             }
             if left == 0 {

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Work;
 use super::record::{Peer, request, response};
+use super::{Work, merge};
 use crate::scenario::Run;
 use crate::stream_message;
 
@@ -136,23 +136,25 @@ fn serve(connection: &mut ServerConnection, work: Work) {
     if work.messages == 1 {
         stream.send_data(message, true).expect("an open stream");
     } else {
-        send_stream(connection, &mut stream, work.messages);
+        send_stream(connection, &mut stream, work);
     }
     drop((stream, respond, body));
     assert!(connection.poll_accept(&mut cx).is_pending());
 }
 
-/// Merges messages into pieces of 16 KiB: h2 does not.
-fn send_stream(connection: &mut ServerConnection, stream: &mut SendStream<Bytes>, messages: usize) {
-    const PIECE: usize = 16 << 10;
-    let mut left = messages;
-    let mut merged = BytesMut::with_capacity(PIECE);
+/// Sends the messages of a stream; h2 makes a frame of each piece.
+fn send_stream(connection: &mut ServerConnection, stream: &mut SendStream<Bytes>, work: Work) {
+    let mut left = work.messages;
     while left > 0 {
-        let n = left.min(PIECE / 16);
-        merged.reserve(PIECE);
-        (0..n).for_each(|_| merged.extend_from_slice(&stream_message()));
+        let n = left.min((16 << 10) / 16);
         left -= n;
-        stream.send_data(merged.split().freeze(), left == 0).expect("an open stream");
+        if work.is_merged {
+            stream.send_data(merge(n), left == 0).expect("an open stream");
+        } else {
+            for at in (0..n).rev() {
+                stream.send_data(stream_message(), left + at == 0).expect("an open stream");
+            }
+        }
         assert!(connection.poll_accept(&mut context()).is_pending());
     }
 }
