@@ -5,6 +5,7 @@
 
 mod bare;
 mod client;
+pub mod http2;
 pub mod idle;
 mod pair;
 pub mod scenario;

@@ -2,8 +2,8 @@
 
 use allocation_counter::measure;
 use connect_proto::connection::{Connection, Role};
-use connect_proto_benches::idle;
 use connect_proto_benches::scenario::{ALL, Per};
+use connect_proto_benches::{http2, idle};
 
 #[test]
 fn idle_polls_allocate_nothing() {
@@ -44,5 +44,38 @@ fn calls_and_messages_allocate_within_bounds() {
         assert!(count <= bound, "{name}: {count} allocations, at most {bound} expected");
         // A run may use up what was made before it.
         assert!(allocated.count_current <= 0, "{name}: something is kept");
+    }
+}
+
+/// Allocations per exchange, or per stream of 10,000 messages. h2's are for comparison.
+const HTTP2_BOUNDS: [(&str, u64); 15] = [
+    ("http2_server_128", 9),
+    ("h2_server_128", 16),
+    ("http2_server_16k", 7),
+    ("h2_server_16k", 22),
+    ("http2_client_128", 8),
+    ("h2_client_128", 20),
+    ("http2_client_16k", 7),
+    ("h2_client_16k", 26),
+    ("http2_send_stream", 21),
+    ("h2_send_stream", 16),
+    ("http2_send_merged", 27),
+    ("h2_send_merged", 32),
+    ("http2_receive_stream", 7),
+    ("h2_receive_stream", 72),
+    ("unary_server_http2", 15),
+];
+
+#[test]
+fn http2_allocates_within_bounds() {
+    const RUNS: u64 = 100;
+    for (scenario, (name, bound)) in http2::ALL.iter().zip(HTTP2_BOUNDS) {
+        assert_eq!(scenario.name, name);
+        let mut run = (scenario.new)();
+        (0..4).for_each(|_| run());
+        let allocated = measure(|| (0..RUNS).for_each(|_| run()));
+        let count = allocated.count_total.div_ceil(RUNS);
+        println!("{name}: {count} allocations, {} B", allocated.bytes_total / RUNS);
+        assert!(count <= bound, "{name}: {count} allocations, at most {bound} expected");
     }
 }

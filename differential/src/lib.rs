@@ -73,6 +73,8 @@ struct Run<R: Part> {
     steps: usize,
     /// Changes of windows that are left: too many are a flood.
     rewindows: usize,
+    /// Pings of h2's that are left.
+    pings: usize,
     /// How often growing windows had to help.
     stalls: usize,
 }
@@ -82,7 +84,7 @@ impl<R: Part> Run<R> {
         let link = Link { capacity: world.plan.capacity, ..Link::default() };
         let (world, link) = (Rc::new(RefCell::new(world)), Rc::new(RefCell::new(link)));
         let (ours, theirs) = (Ours::new(&world, &link), Theirs::new(&world, &link));
-        Run { world, link, ours, theirs, steps: 0, rewindows: REWINDOWS, stalls: 0 }
+        Run { world, link, ours, theirs, steps: 0, rewindows: REWINDOWS, pings: 100, stalls: 0 }
     }
 
     fn run(mut self) -> Report {
@@ -161,7 +163,8 @@ impl<R: Part> Run<R> {
             self.rewindows -= 1;
             orders.window = Some(world.draw.pick(&[500, 20_000, 65_535, 1 << 20]));
         }
-        if world.plan.pings && world.draw.one_in(30) {
+        if world.plan.pings && self.pings > 0 && world.draw.one_in(30) {
+            self.pings -= 1;
             orders.ping = true;
         }
         if self.steps < world.plan.ending_at {
@@ -178,8 +181,11 @@ impl<R: Part> Run<R> {
 
     fn wait_or_stall(&mut self) {
         let due = self.ours.engine.poll_timeout();
-        // Peers on h2 that shrink their windows forget to give back what was consumed before; growing them helps.
-        if self.rewindows < REWINDOWS && self.stalls < 3 {
+        // Peers on h2 that shrink their windows, also by their first SETTINGS, forget to give back what was consumed
+        // before; growing them helps.
+        let plan = self.world.borrow().plan.clone();
+        let has_shrunk = self.rewindows < REWINDOWS || plan.settings[plan.theirs()].stream_window < 65_535;
+        if has_shrunk && self.stalls < 3 {
             self.stalls += 1;
             self.theirs.orders.borrow_mut().window = Some(1 << (20 + self.stalls));
             return;
