@@ -5,9 +5,7 @@ mod phases;
 mod server;
 
 use self::phases::{BYSTANDER, KIND, Peer, STREAM};
-use super::{
-    Application, DEADLINE, End, Outcome, Processed, Why, explore, outcome, time_passes, until_deadline,
-};
+use super::{Application, End, Outcome, Processed, Why, explore, outcome, time_passes, until_deadline};
 use crate::connection::{Client, Server};
 use crate::error::{Code, ResetCode};
 use crate::testing::peer_http2::{data, goaway, reset, response_head, window_update};
