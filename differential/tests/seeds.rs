@@ -14,7 +14,7 @@ fn seeds() -> std::ops::Range<u64> {
             let (first, end) = range.split_once("..").expect("a range");
             number(first)..number(end)
         }
-        Err(_) => 0..3000,
+        Err(_) => 0..1000,
     }
 }
 

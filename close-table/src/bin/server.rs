@@ -1,6 +1,6 @@
 //! A server of this project's on blocking sockets, for the table of hostile clients.
 //!
-//! It prints its port. `peak` on stdin prints the most memory it has ever held, in KiB, and `ends` how its calls and
+//! It prints its port. An argument says after how many seconds a write that moves nothing is given up. `peak` on stdin prints the most memory it has ever held, in KiB, and `ends` how its calls and
 //! connections have ended, in order. The end of stdin ends it.
 
 #[allow(dead_code)]
@@ -11,11 +11,13 @@ use std::io::{self, BufRead};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use blocking::Driver;
 use bytes::Bytes;
 use connect_proto::call::{Event, Kind};
 use connect_proto::connection::{CallId, ConnectionConfig, Notice, Server};
+use connect_proto::http2;
 use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
 use connect_proto::server::{MethodSpec, Refusal, ServerConfig};
@@ -52,7 +54,13 @@ fn peak() -> io::Result<u64> {
 }
 
 fn serve(socket: TcpStream) -> io::Result<()> {
-    let mut driver = Driver::accept(socket, &ConnectionConfig::default())?;
+    let mut connection = ConnectionConfig::default();
+    if let Some(seconds) = std::env::args().nth(1).and_then(|seconds| seconds.parse().ok()) {
+        let mut limits = http2::Limits::default();
+        limits.write_stall = Some(Duration::from_secs(seconds));
+        connection.http2 = Arc::new(limits);
+    }
+    let mut driver = Driver::accept(socket, &connection)?;
     let config = Arc::new(ServerConfig::default());
     while let Some(notice) = driver.turn(None) {
         let now = driver.now();

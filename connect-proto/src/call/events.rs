@@ -98,6 +98,11 @@ impl Events {
         self.closed.is_some() && self.is_told()
     }
 
+    /// Whether there is room again, and that was not told.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
     fn is_told(&self) -> bool {
         self.headers.is_none()
             && self.messages.is_empty()
@@ -114,15 +119,16 @@ impl Events {
     /// The next event; the last one is withheld while `withhold_closed`.
     #[inline]
     pub(crate) fn poll(&mut self, withhold_closed: bool) -> Option<Event> {
+        // Before what is read: whoever waits to send may have left off reading.
+        if std::mem::take(&mut self.writable) {
+            return Some(Event::Writable);
+        }
         if let Some(headers) = self.headers.take() {
             return Some(Event::Headers(headers));
         }
         if let Some((message, wire_len)) = self.messages.pop() {
             self.waiting -= wire_len;
             return Some(Event::Message(message));
-        }
-        if std::mem::take(&mut self.writable) {
-            return Some(Event::Writable);
         }
         if std::mem::take(&mut self.half_closed) {
             return Some(Event::PeerHalfClosed);

@@ -145,6 +145,12 @@ impl Call {
         !self.events.is_empty()
     }
 
+    /// Whether [`Event::Writable`] waits to be polled.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.events.is_writable()
+    }
+
     /// Whether the end is the only event left.
     #[must_use]
     pub fn has_only_closed(&self) -> bool {

@@ -263,6 +263,7 @@ impl<S: Side> Entry<S> {
                 Transmit::StopReceiving => engine.stop_receiving(now, stream),
             }
         }
+        live.written();
     }
 }
 

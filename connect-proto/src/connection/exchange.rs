@@ -53,6 +53,7 @@ impl<M: Machine> Live<M> {
                 Transmit::StopReceiving => wire.link.stop_receiving(now),
             }
         }
+        self.written();
     }
 
     fn send_head<L: Link<Out = M::Head>>(

@@ -32,6 +32,12 @@ impl<M: Machine> Live<M> {
         Live { id, call, told: false, recalled: false }
     }
 
+    /// To be done after the call has written: that there is room again is told even to an application that has left
+    /// other events waiting.
+    pub(super) fn written(&mut self) {
+        self.told &= !self.call.is_writable();
+    }
+
     /// Carries out a command of the application, and what follows from it.
     pub(super) fn command<T>(
         &mut self,

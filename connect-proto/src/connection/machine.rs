@@ -20,6 +20,7 @@ pub trait Machine {
     fn is_terminal(&self) -> bool;
     fn has_events(&self) -> bool;
     fn has_only_closed(&self) -> bool;
+    fn is_writable(&self) -> bool;
 }
 
 macro_rules! machine {
@@ -56,6 +57,9 @@ macro_rules! machine {
             }
             fn has_only_closed(&self) -> bool {
                 self.has_only_closed()
+            }
+            fn is_writable(&self) -> bool {
+                self.is_writable()
             }
         }
     };

@@ -106,3 +106,22 @@ fn a_version_that_was_agreed_on_is_not_guessed() {
     let (answer, closes) = greeted(ServerConnection::http1(Instant::ORIGIN, &config), crate::http2::PREFACE);
     assert!(closes && answer.starts_with("HTTP/1.1 505"), "{answer}");
 }
+
+/// Invariant 11: a sender that has left off reading is told of room all the same.
+#[test]
+fn room_is_told_behind_messages_that_nobody_reads() {
+    let mut two = Two::new(FULL);
+    let id = two.open();
+    two.send(id, "x");
+    two.run_without_listening();
+    assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)));
+    let full = noise(60 << 10);
+    two.send(id, &full);
+    let mut call = two.client.call(id).unwrap();
+    let more = Outbound::encode(&call.encoding(), full.clone());
+    assert!(matches!(call.send(two.now, more), Err(SendError::Full(_))));
+    assert_eq!(two.client.poll_ready(), None);
+    two.run_without_listening();
+    assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)));
+    assert!(matches!(two.client.call(id).unwrap().poll_event(two.now), Some(Event::Writable)));
+}

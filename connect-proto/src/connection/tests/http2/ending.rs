@@ -171,8 +171,8 @@ fn calls_that_wait_get_back_a_place_when_they_are_given_up() {
 
 #[test]
 fn a_server_that_is_dead_is_noticed_by_pings() {
-    let mut limits = Limits::default();
-    limits.keep_alive = Some(KeepAlive { interval: secs(10), timeout: secs(5), while_idle: false });
+    let keep_alive = KeepAlive { interval: secs(10), timeout: secs(5), while_idle: false };
+    let limits = Limits { keep_alive: Some(keep_alive), ..Limits::default() };
     let mut raw = Raw::client(limits, &[]);
     let id = raw.open(None);
     raw.send(id, "x");
@@ -199,8 +199,8 @@ fn a_server_that_is_dead_is_noticed_by_pings() {
 
 #[test]
 fn a_client_that_is_dead_is_noticed_by_pings() {
-    let mut limits = Limits::default();
-    limits.keep_alive = Some(KeepAlive { interval: secs(10), timeout: secs(5), while_idle: false });
+    let keep_alive = KeepAlive { interval: secs(10), timeout: secs(5), while_idle: false };
+    let limits = Limits { keep_alive: Some(keep_alive), ..Limits::default() };
     let mut raw = Raw::server(limits);
     let id = raw.arrive(&[request_head(1), message(1, "m")].concat());
     raw.elapse(secs(15));

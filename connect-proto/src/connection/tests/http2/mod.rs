@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use crate::Instant;
-use crate::call::{Duplex, Event, Kind};
+use crate::call::{Duplex, Event, Kind, SendError};
 use crate::connection::Protocol;
 use crate::connection::{
     CallClosed, CallId, ClientConnection, Connection, ConnectionConfig, Fate, Notice, Role, ServerConnection,
@@ -140,8 +140,7 @@ impl Two {
         while let Some(notice) = self.server.poll_ready() {
             match notice {
                 Notice::Incoming(id) => {
-                    let mut config = ServerConfig::default();
-                    config.limits = self.limits.clone();
+                    let config = ServerConfig { limits: self.limits.clone(), ..ServerConfig::default() };
                     assert!(self.server.start(self.now, id, &Arc::new(config), &method(self.kind)));
                     self.serving.push(id);
                 }
@@ -193,17 +192,24 @@ impl Two {
     }
 
     fn run(&mut self) {
-        loop {
-            let mut moved = pump(self.now, &mut self.client, &mut self.server, &mut self.buffers[0]);
-            if self.awake {
-                self.serve();
-                moved |= pump(self.now, &mut self.server, &mut self.client, &mut self.buffers[1]);
-            }
+        while self.exchange() {
             self.listen();
-            if !moved {
-                return;
-            }
         }
+        self.listen();
+    }
+
+    /// The same with a client that looks away.
+    fn run_without_listening(&mut self) {
+        while self.exchange() {}
+    }
+
+    fn exchange(&mut self) -> bool {
+        let mut moved = pump(self.now, &mut self.client, &mut self.server, &mut self.buffers[0]);
+        if self.awake {
+            self.serve();
+            moved |= pump(self.now, &mut self.server, &mut self.client, &mut self.buffers[1]);
+        }
+        moved
     }
 
     fn advance(&mut self, by: std::time::Duration) {
