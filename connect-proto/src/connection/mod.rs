@@ -117,6 +117,18 @@ impl<R: Role> Connection<R> {
         }
     }
 
+    /// Over HTTP/2: what the peer's GOAWAY said, if one came. After
+    /// [`ResetCode::ENHANCE_YOUR_CALM`](crate::error::ResetCode::ENHANCE_YOUR_CALM) a new connection should not be made at
+    /// once.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn goaway(&self) -> Option<http2::GoAway> {
+        match &self.protocol {
+            Protocol::Http2(multiplex) => multiplex.engine.goaway(),
+            _ => None,
+        }
+    }
+
     /// Over HTTP/2: how often the peer has done what is guarded against.
     #[cfg(feature = "http2")]
     #[must_use]
