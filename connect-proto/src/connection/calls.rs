@@ -121,6 +121,11 @@ impl<S: Side> Calls<S> {
         id
     }
 
+    pub(super) fn ids(&self) -> Vec<CallId> {
+        let used = self.slots.iter().enumerate().filter(|(_, slot)| slot.entry.is_some());
+        used.map(|(at, slot)| CallId::from_parts(at as u32, slot.generation)).collect()
+    }
+
     pub(super) fn attach(&mut self, id: CallId, stream: StreamKey) {
         if let Some(entry) = self.get(id) {
             entry.stream = Some(stream);

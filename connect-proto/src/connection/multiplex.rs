@@ -13,7 +13,7 @@ use super::machine::Machine;
 use super::role::{Head, Side};
 use super::{CallClosed, CallId, Notice};
 use crate::call::{Closed, Event, Input, Processed};
-use crate::error::{CloseReason, LostKind, ResetCode};
+use crate::error::{AbortReason, CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
 use crate::http2::{self, Engine, StreamKey};
 use crate::time::{Instant, earliest};
@@ -30,6 +30,8 @@ pub(super) struct Multiplex<S: Side> {
     ready: VecDeque<CallId>,
     /// Why no further calls are taken, where the engine does not say.
     why: Option<NotReusable>,
+    /// Until when calls may go on after a shutdown.
+    grace: Option<Instant>,
     /// A call was given up without a sign of life since its head went out, and that was not told.
     suspect: bool,
     ended_told: bool,
@@ -107,6 +109,7 @@ impl<S: Side> Multiplex<S> {
             max_waiting,
             ready: VecDeque::new(),
             why: None,
+            grace: None,
             suspect: false,
             ended_told: false,
         }
@@ -143,6 +146,10 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.grace.is_some_and(|until| now >= until) {
+            self.grace = None;
+            self.abort_all(now);
+        }
         while let Some(id) = self.calls.pop_due(now) {
             if let Some(entry) = self.calls.get(id)
                 && let Stage::Live(live) = &mut entry.stage
@@ -157,6 +164,15 @@ impl<S: Side> Multiplex<S> {
         }
         self.engine.handle_timeout(now);
         self.deliver(now);
+    }
+
+    /// The grace of a shutdown is over.
+    fn abort_all(&mut self, now: Instant) {
+        for id in self.calls.ids() {
+            if let Some(mut on_stream) = self.on_stream(id) {
+                on_stream.command(now, |call| call.abort(now, AbortReason::ShutDown));
+            }
+        }
     }
 
     /// Passes on what the engine has to tell.
@@ -282,6 +298,7 @@ impl<S: Side> Multiplex<S> {
 
     pub(super) fn shut_down(&mut self, now: Instant, grace: Duration) {
         self.why.get_or_insert(NotReusable::ShutDown);
+        self.grace = earliest(self.grace, Some(now.saturating_add(grace)));
         self.engine.shut_down(now, grace);
         self.deliver(now);
     }
@@ -380,7 +397,7 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(self.calls.next_due(), self.engine.poll_timeout())
+        earliest(earliest(self.calls.next_due(), self.grace), self.engine.poll_timeout())
     }
 
     pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {
