@@ -14,7 +14,8 @@ fn seeds() -> std::ops::Range<u64> {
             let (first, end) = range.split_once("..").expect("a range");
             number(first)..number(end)
         }
-        Err(_) => 0..1000,
+        // Unoptimized, they take ten times as long.
+        Err(_) => 0..if cfg!(debug_assertions) { 600 } else { 3000 },
     }
 }
 
@@ -35,7 +36,7 @@ fn both_engines_see_the_same() {
         all.bytes += report.bytes;
     }
     println!("{all:?}");
-    assert!(count < 1000 || 3 * all.complete > all.calls, "too little is tested: {all:?}");
+    assert!(count < 500 || 3 * all.complete > all.calls, "too little is tested: {all:?}");
 }
 
 /// What `fuzz/` begins with.
