@@ -1,7 +1,7 @@
 //! An HTTP/2 server that misbehaves on purpose, on raw sockets and the standard library alone.
 //!
 //! It listens on a free port of the loopback interface and prints the port. It does not decode requests: `next WHAT` on
-//! stdin says what it does with the streams that begin from then on, see [`respond`], and `ok` answers that. Most of it
+//! stdin says what it does with the streams that begin from then on, see `respond`, and `ok` answers that. Most of it
 //! waits for `go`. `connections` prints how many TCP connections it has accepted. The end of stdin ends it.
 
 use std::collections::HashMap;
