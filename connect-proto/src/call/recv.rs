@@ -206,7 +206,7 @@ impl RecvHalf {
     }
 
     /// Takes note of the length that the head announces for the body, if it does.
-    pub(crate) fn expect(&mut self, announced: Option<u64>) {
+    pub(crate) fn note_length(&mut self, announced: Option<u64>) {
         self.expected = announced;
     }
 

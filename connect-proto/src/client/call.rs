@@ -392,7 +392,7 @@ impl Call {
         }
         let read = reading::read(&self.config, self.kind, &parts);
         self.response.status = Some(parts.status);
-        self.recv.expect(call::content_length(&parts.headers));
+        self.recv.note_length(call::content_length(&parts.headers));
         let mut headers = parts.headers;
         if !self.kind.is_streaming() {
             self.response.trailers = metadata::split_trailers(&mut headers);

@@ -187,7 +187,7 @@ impl Call {
         opening: Opening,
         mut recv: RecvHalf,
     ) -> Self {
-        recv.expect(opening.expected);
+        recv.note_length(opening.expected);
         Call {
             clock: Clock::new(now),
             kind,
