@@ -60,7 +60,7 @@ impl Watch {
             self.armed = Some(due);
             timers.push(Reverse((due, live.id)));
         }
-        self.tell(live.call.has_only_closed() || (live.call.has_events() && !live.told))
+        self.tell(live.call.has_only_closed() || live.has_news())
     }
 
     fn tell(&mut self, tells: bool) -> bool {

@@ -247,9 +247,11 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
                 return Some(self.retire(closed));
             }
             let live = self.live.as_mut()?;
-            let tell = live.call.has_events() && !live.call.has_only_closed() && !live.told;
-            live.told |= tell;
-            return tell.then_some(Notice::Readable(live.id));
+            if !live.has_news() {
+                return None;
+            }
+            live.tell();
+            return Some(Notice::Readable(live.id));
         }
         match self.wire.link.reuse() {
             Err(why) if self.wire.link.is_closed() && !self.ended_told => {

@@ -20,6 +20,7 @@ pub trait Machine {
     fn is_terminal(&self) -> bool;
     fn has_events(&self) -> bool;
     fn has_only_closed(&self) -> bool;
+    fn has_verdict(&self) -> bool;
     fn is_writable(&self) -> bool;
 }
 
@@ -57,6 +58,9 @@ macro_rules! machine {
             }
             fn has_only_closed(&self) -> bool {
                 self.has_only_closed()
+            }
+            fn has_verdict(&self) -> bool {
+                self.has_verdict()
             }
             fn is_writable(&self) -> bool {
                 self.is_writable()

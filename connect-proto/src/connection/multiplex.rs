@@ -81,6 +81,10 @@ impl<S: Side> OnStream<'_, S> {
         &self.live.call
     }
 
+    pub(super) fn call_mut(&mut self) -> &mut S::Call {
+        &mut self.live.call
+    }
+
     pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
         let done = self.live.command(&mut self.carrier, now, command);
         self.touched();
@@ -337,8 +341,8 @@ impl<S: Side> Multiplex<S> {
                         return Some(self.retire(id, closed));
                     }
                 }
-                Stage::Live(live) if live.call.has_events() && !live.told => {
-                    live.told = true;
+                Stage::Live(live) if live.has_news() => {
+                    live.tell();
                     return Some(Notice::Readable(id));
                 }
                 Stage::Live(_) => {}

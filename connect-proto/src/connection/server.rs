@@ -217,6 +217,12 @@ impl ServerCall<'_> {
         self.0.call().deadline()
     }
 
+    /// Takes the request's headers: [`Call::take_request_headers`].
+    #[must_use]
+    pub fn take_request_headers(&mut self) -> Metadata {
+        self.0.call_mut().take_request_headers()
+    }
+
     /// How this call encodes messages; a handle of its own, for use outside of locks.
     #[must_use]
     pub fn encoding(&self) -> Encoding {
