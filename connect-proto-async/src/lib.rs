@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod driver;
+mod rpc;
 
 pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
 
-/// A stand-in until the client is there.
-#[derive(Debug)]
-pub struct Channel;
-/// A stand-in until the server is there.
-#[derive(Debug)]
-pub struct Server;
+pub use rpc::server::{
+    Context, Ended, Requests, Responses, Router, Server, ServerConfig, ServerCounters, ShutdownReport,
+    Trailers,
+};
+pub use rpc::{Response, SendError};

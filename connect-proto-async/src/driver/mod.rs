@@ -1,3 +1,5 @@
 //! Connections driven on a runtime: tasks, wakers, timers, the pool and the accept loop.
 
-pub mod runtime;
+pub(crate) mod runtime;
+pub(crate) mod shared;
+pub(crate) mod task;

@@ -226,6 +226,13 @@ impl<R: Role> Connection<R> {
         spoken!(self, shut_down(now, grace));
     }
 
+    /// Polls the events of a call and drops them, for an application that is done with the call before its end has come.
+    pub fn discard_events(&mut self, now: Instant, id: CallId) {
+        if let Some(mut carried) = self.carried(id) {
+            while carried.poll_event(now).is_some() {}
+        }
+    }
+
     // Outputs
 
     /// What to do next; `None` when there is nothing.

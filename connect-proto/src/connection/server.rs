@@ -13,7 +13,7 @@ use super::role::Head;
 use super::role::Side;
 use super::{CallId, Connection, ConnectionConfig, Http1, Notice, Protocol, Role};
 use crate::call::{Event, Phase, SendError};
-use crate::error::{AbortReason, ApiMisuse, PeerMisbehaved, RpcError};
+use crate::error::{AbortReason, ApiMisuse, CloseReason, PeerMisbehaved, RpcError};
 use crate::http1;
 use crate::message::{Encoding, Outbound};
 use crate::metadata::Metadata;
@@ -209,6 +209,12 @@ impl ServerCall<'_> {
     #[must_use]
     pub fn state(&self) -> Phase {
         self.0.call().state()
+    }
+
+    /// Why the call has ended under its handler: [`Call::ended`].
+    #[must_use]
+    pub fn ended(&self) -> Option<CloseReason> {
+        self.0.call().ended()
     }
 
     /// When the call's time is up.

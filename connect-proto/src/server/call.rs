@@ -226,6 +226,18 @@ impl Call {
         }
     }
 
+    /// Why the call has ended under its handler, whose answer does not matter any more; `None` while the handler is at
+    /// work, and after its own answer as long as that goes well.
+    #[must_use]
+    pub fn ended(&self) -> Option<CloseReason> {
+        match self.life {
+            Life::Answered(Answered { answer: Answer::Own(reason), .. }) | Life::Closed(reason) => {
+                Some(reason)
+            }
+            Life::Active | Life::Answered(_) => None,
+        }
+    }
+
     /// Whether the call is over. A reset and events may still be to poll.
     #[must_use]
     pub fn is_terminal(&self) -> bool {

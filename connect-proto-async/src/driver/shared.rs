@@ -1,0 +1,186 @@
+//! A connection, shared by its task and by the handles of its calls.
+//!
+//! A mutex guards the machine. Whoever commands a call locks it for the command alone, and wakes the [task](super::task),
+//! which reads and writes the socket. Whoever waits for a call leaves a waker here; the task collects those that a notice
+//! concerns, and wakes them after it has unlocked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use connect_proto::Instant;
+use connect_proto::connection::{CallClosed, CallId, Connection, Role};
+use connect_proto::error::LostKind;
+
+use super::runtime::Runtime;
+
+/// A connection, shared.
+#[derive(Debug)]
+pub(crate) struct Shared<R: Role> {
+    runtime: Arc<dyn Runtime>,
+    state: Mutex<State<R>>,
+}
+
+/// What the mutex guards.
+#[derive(Debug)]
+pub(crate) struct State<R: Role> {
+    pub(crate) connection: Connection<R>,
+    parties: HashMap<CallId, Party>,
+    /// The connection's task, while it waits.
+    task: Option<Waker>,
+    /// Whether the task is to give the socket up.
+    is_severed: bool,
+}
+
+/// Whoever holds a handle of a call. A call without one has its events thrown away.
+#[derive(Debug, Default)]
+struct Party {
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+    watchers: Vec<Waker>,
+    /// Whether it is the end alone that still matters.
+    only_end: bool,
+    /// How the call ended, once it has.
+    end: Option<CallClosed>,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wait {
+    /// Events to read.
+    Receive,
+    /// Room to send.
+    Send,
+    /// The end.
+    End,
+}
+
+impl<R: Role> Shared<R> {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, connection: Connection<R>) -> Arc<Self> {
+        let state = State { connection, parties: HashMap::new(), task: None, is_severed: false };
+        Arc::new(Shared { runtime, state: Mutex::new(state) })
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.runtime
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.runtime.now()
+    }
+
+    /// For the task, and for what changes nothing that the task would have to act on.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
+        // No code of a user runs under the lock, and the machine is in order between any two commands.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the connection, and has the task look at it.
+    pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>, Instant) -> T) -> T {
+        let now = self.now();
+        let mut state = self.lock();
+        let done = command(&mut state, now);
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+        done
+    }
+}
+
+impl<R: Role> Shared<R> {
+    /// Cuts the connection off, whatever is under way on it.
+    pub(crate) fn sever(&self) {
+        self.command(|state, now| {
+            state.is_severed = true;
+            state.connection.handle_io_failed(now, LostKind::ShutDown);
+        });
+    }
+}
+
+impl<R: Role> State<R> {
+    pub(super) fn is_severed(&self) -> bool {
+        self.is_severed
+    }
+
+    /// Leaves a waker of somebody who waits for a call.
+    pub(crate) fn wait(&mut self, id: CallId, wait: Wait, cx: &Context<'_>) {
+        let party = self.parties.entry(id).or_default();
+        match wait {
+            Wait::Receive => keep(&mut party.receiver, cx),
+            Wait::Send => keep(&mut party.sender, cx),
+            Wait::End if party.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) => {}
+            Wait::End => party.watchers.push(cx.waker().clone()),
+        }
+    }
+
+    /// Somebody holds a handle of the call.
+    pub(crate) fn join(&mut self, id: CallId) {
+        self.parties.entry(id).or_default();
+    }
+
+    /// Nobody will look at the call's events any more, but at its end.
+    pub(crate) fn await_end(&mut self, id: CallId) {
+        self.parties.entry(id).or_default().only_end = true;
+    }
+
+    /// Nobody will look at the call any more.
+    pub(crate) fn leave(&mut self, id: CallId) {
+        self.parties.remove(&id);
+    }
+
+    /// There is room to send, as somebody has read who is not the one that waits for it: the other's waker.
+    pub(crate) fn take_sender(&mut self, id: CallId) -> Option<Waker> {
+        self.parties.get_mut(&id)?.sender.take()
+    }
+
+    /// How the call ended; `None` before that.
+    pub(crate) fn end(&self, id: CallId) -> Option<CallClosed> {
+        self.parties.get(&id)?.end
+    }
+
+    /// The call has news: collects the wakers of those who wait for it. False if nobody reads its events.
+    pub(super) fn rouse(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> bool {
+        let Some(party) = self.parties.get_mut(&id) else { return false };
+        wakers.extend([&mut party.receiver, &mut party.sender].into_iter().filter_map(Option::take));
+        wakers.append(&mut party.watchers);
+        !party.only_end
+    }
+
+    /// The call is over: so much for whoever waits for its end.
+    pub(super) fn retire(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
+        self.rouse(id, wakers);
+        if let Some(party) = self.parties.get_mut(&id) {
+            party.end = Some(closed);
+        }
+    }
+
+    /// The task is at work, and will look at all that was commanded before it parks again.
+    pub(super) fn unpark(&mut self) {
+        self.task = None;
+    }
+
+    /// The task is about to wait, to be woken by the next command.
+    pub(super) fn park(&mut self, cx: &Context<'_>) {
+        keep(&mut self.task, cx);
+    }
+
+    /// The task is gone: all who wait, to be woken.
+    pub(super) fn abandon(&mut self) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        let ids: Vec<CallId> = self.parties.keys().copied().collect();
+        for id in ids {
+            self.rouse(id, &mut wakers);
+        }
+        wakers
+    }
+}
+
+/// Keeps a waker, in place of the one that was kept before.
+fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}
