@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod driver;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
 
