@@ -3,6 +3,8 @@
 
 mod driver;
 mod rpc;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
 
