@@ -28,6 +28,7 @@ pub(super) struct Live<M> {
 }
 
 impl<M: Machine> Live<M> {
+    #[inline]
     pub(super) fn new(id: CallId, call: M) -> Self {
         Live { id, call, told: false, recalled: false }
     }
