@@ -36,6 +36,7 @@ enum Told {
 }
 
 impl<M: Machine> Live<M> {
+    #[inline]
     pub(super) fn new(id: CallId, call: M) -> Self {
         Live { id, call, told: Told::Nothing, recalled: false }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::calls::{Calls, Entry, Stage, Timers, Watch};
+use super::calls::{Calls, Early, Entry, Stage, Timers, Watch};
 use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
@@ -150,6 +150,10 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        if !is_due(self.calls.next_due()) && !is_due(self.grace) && !self.engine.is_due(now) {
+            return;
+        }
         if self.grace.is_some_and(|until| now >= until) {
             self.grace = None;
             self.abort_all(now);
@@ -189,7 +193,7 @@ impl<S: Side> Multiplex<S> {
                         let id = self.calls.insert(Some(stream), |_| Stage::Arrived {
                             incoming,
                             told: false,
-                            inputs: Vec::new(),
+                            early: Early::default(),
                         });
                         self.touched(id);
                         continue;
@@ -213,7 +217,7 @@ impl<S: Side> Multiplex<S> {
         let Some(entry) = self.calls.get(id) else { return };
         match &mut entry.stage {
             // Bounded by the stream's window, which nothing widens before the call is started.
-            Stage::Arrived { inputs, .. } => inputs.push(input),
+            Stage::Arrived { early, .. } => early.push(input),
             Stage::Live(live) => {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.input(&mut carrier, now, input);
@@ -227,7 +231,7 @@ impl<S: Side> Multiplex<S> {
 
     /// Takes a call, which gets a stream at once or when there is one.
     pub(super) fn open(&mut self, now: Instant, call: S::Call) -> CallId {
-        let id = self.calls.insert(None, |id| Stage::Live(Live::new(id, call)));
+        let id = self.calls.insert(None, |id| Stage::Live(Box::new(Live::new(id, call))));
         self.waiting.push_back(id);
         self.touched(id);
         self.assign(now);
@@ -289,8 +293,8 @@ impl<S: Side> Multiplex<S> {
         id: CallId,
         start: impl FnOnce(S::Incoming) -> S::Call,
     ) -> bool {
-        let Some(inputs) = self.calls.start(id, start) else { return false };
-        for input in inputs {
+        let Some(mut early) = self.calls.start(id, start) else { return false };
+        while let Some(input) = early.pop() {
             self.input(now, id, input);
         }
         if let Some(stream) = self.calls.get(id).and_then(|entry| entry.stream) {
@@ -351,19 +355,18 @@ impl<S: Side> Multiplex<S> {
         if std::mem::take(&mut self.suspect) {
             return Some(Notice::Suspect);
         }
-        match self.reuse() {
-            Err(why) if self.engine.is_closed() && self.calls.is_empty() && !self.ended_told => {
-                self.ended_told = true;
-                Some(Notice::Ended(why))
-            }
-            _ => None,
+        if !self.engine.is_closed() || !self.calls.is_empty() || self.ended_told {
+            return None;
         }
+        let why = self.reuse().err()?;
+        self.ended_told = true;
+        Some(Notice::Ended(why))
     }
 
     fn retire(&mut self, id: CallId, closed: Closed) -> Notice {
         let fate = self.reuse();
-        let Some(entry) = self.calls.remove(id) else { return Notice::Ended(NotReusable::Lost) };
-        if let Some(stream) = entry.stream {
+        let Some((stream, head_at)) = self.calls.remove(id) else { return Notice::Ended(NotReusable::Lost) };
+        if let Some(stream) = stream {
             // The engine goes by the latest time that it was told.
             self.engine.release(Instant::ORIGIN, stream);
         } else if let Some(at) = self.waiting.iter().position(|waits| *waits == id) {
@@ -374,7 +377,7 @@ impl<S: Side> Multiplex<S> {
             CloseReason::Deadline | CloseReason::DrainTimedOut | CloseReason::Aborted(_)
         );
         // Nothing came on the whole connection since the head went out: it may be dead without knowing.
-        self.suspect |= gave_up && entry.head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
+        self.suspect |= gave_up && head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
         Notice::Closed(id, CallClosed::new(closed, fate))
     }
 

@@ -153,10 +153,15 @@ impl<R: Role> Engine<R> {
         is_wanted.then(|| self.timers.heard.saturating_add(keep_alive.interval))
     }
 
+    /// Whether something may be due.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.timers.earliest.is_some_and(|at| now >= at)
+    }
+
     /// Expires what is due, and returns the time to go by.
     pub(super) fn expire(&mut self, now: Instant) -> Instant {
         let now = self.clock.advance(now);
-        if self.timers.earliest.is_some_and(|at| now >= at) {
+        if self.is_due(now) {
             while self.next_timeout().is_some_and(|at| now >= at) {
                 self.fire(now);
             }
