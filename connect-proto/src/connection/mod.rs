@@ -119,7 +119,7 @@ impl<R: Role> Connection<R> {
 
     /// Over HTTP/2: what the peer's GOAWAY said, if one came. After
     /// [`ResetCode::ENHANCE_YOUR_CALM`](crate::error::ResetCode::ENHANCE_YOUR_CALM) a new connection should not be made at
-    /// once.
+    /// once, and [ping less often](http2::KeepAlive::backed_off).
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn goaway(&self) -> Option<http2::GoAway> {

@@ -41,7 +41,8 @@ pub type Server = Engine<ServerRole>;
 /// What the peer's GOAWAY said: it takes no more streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GoAway {
-    /// Why. After [`ResetCode::ENHANCE_YOUR_CALM`] a new connection should not be made at once.
+    /// Why, as it was said last; [`ResetCode::ENHANCE_YOUR_CALM`] if it was said at all. After that a new connection should
+    /// not be made at once, and [ping less often](super::KeepAlive::backed_off).
     pub code: ResetCode,
     /// The last stream that the peer may have processed.
     pub last_stream: u32,
