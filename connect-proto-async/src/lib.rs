@@ -8,8 +8,11 @@ pub mod testing;
 
 pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
 
+pub use connect_proto::client::Procedure;
+pub use driver::pool::{PoolConfig, PoolCounters, Protocol};
+pub use rpc::client::{CallBuilder, Channel, ChannelConfig, ConfigError, Ending, Receiver, Sender};
 pub use rpc::server::{
     Context, Ended, Requests, Responses, Router, Server, ServerConfig, ServerCounters, ShutdownReport,
     Trailers,
 };
-pub use rpc::{Response, SendError};
+pub use rpc::{OpenError, Response, SendError};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use connect_proto::Instant;
-use connect_proto::connection::{CallClosed, CallId, Connection, Role};
+use connect_proto::connection::{CallClosed, CallId, Connection, Notice, Role};
 use connect_proto::error::LostKind;
 
 use super::runtime::Runtime;
@@ -35,13 +35,19 @@ pub(crate) struct State<R: Role> {
 /// Whoever holds a handle of a call. A call without one has its events thrown away.
 #[derive(Debug, Default)]
 struct Party {
-    receiver: Option<Waker>,
-    sender: Option<Waker>,
-    watchers: Vec<Waker>,
+    waiters: Waiters,
     /// Whether it is the end alone that still matters.
     only_end: bool,
     /// How the call ended, once it has.
     end: Option<CallClosed>,
+}
+
+/// Those who wait for a call.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+    watchers: Vec<Waker>,
 }
 
 /// What somebody waits for.
@@ -106,13 +112,7 @@ impl<R: Role> State<R> {
 
     /// Leaves a waker of somebody who waits for a call.
     pub(crate) fn wait(&mut self, id: CallId, wait: Wait, cx: &Context<'_>) {
-        let party = self.parties.entry(id).or_default();
-        match wait {
-            Wait::Receive => keep(&mut party.receiver, cx),
-            Wait::Send => keep(&mut party.sender, cx),
-            Wait::End if party.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) => {}
-            Wait::End => party.watchers.push(cx.waker().clone()),
-        }
+        self.parties.entry(id).or_default().waiters.wait(wait, cx);
     }
 
     /// Somebody holds a handle of the call.
@@ -121,18 +121,25 @@ impl<R: Role> State<R> {
     }
 
     /// Nobody will look at the call's events any more, but at its end.
-    pub(crate) fn await_end(&mut self, id: CallId) {
+    pub(crate) fn await_end(&mut self, id: CallId, now: Instant) {
         self.parties.entry(id).or_default().only_end = true;
+        self.connection.discard_events(now, id);
     }
 
     /// Nobody will look at the call any more.
-    pub(crate) fn leave(&mut self, id: CallId) {
+    pub(crate) fn leave(&mut self, id: CallId, now: Instant) {
+        self.forget(id);
+        self.connection.discard_events(now, id);
+    }
+
+    /// Nobody will look at the call any more, which is over.
+    pub(crate) fn forget(&mut self, id: CallId) {
         self.parties.remove(&id);
     }
 
     /// There is room to send, as somebody has read who is not the one that waits for it: the other's waker.
     pub(crate) fn take_sender(&mut self, id: CallId) -> Option<Waker> {
-        self.parties.get_mut(&id)?.sender.take()
+        self.parties.get_mut(&id)?.waiters.sender.take()
     }
 
     /// How the call ended; `None` before that.
@@ -143,8 +150,7 @@ impl<R: Role> State<R> {
     /// The call has news: collects the wakers of those who wait for it. False if nobody reads its events.
     pub(super) fn rouse(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> bool {
         let Some(party) = self.parties.get_mut(&id) else { return false };
-        wakers.extend([&mut party.receiver, &mut party.sender].into_iter().filter_map(Option::take));
-        wakers.append(&mut party.watchers);
+        wakers.extend(party.waiters.take());
         !party.only_end
     }
 
@@ -166,14 +172,35 @@ impl<R: Role> State<R> {
         keep(&mut self.task, cx);
     }
 
-    /// The task is gone: all who wait, to be woken.
-    pub(super) fn abandon(&mut self) -> Vec<Waker> {
+    /// The task is gone: tells the end to all who wait for it, and collects their wakers.
+    pub(super) fn abandon(&mut self, now: Instant) -> Vec<Waker> {
+        self.connection.handle_io_failed(now, LostKind::ShutDown);
         let mut wakers = Vec::new();
-        let ids: Vec<CallId> = self.parties.keys().copied().collect();
-        for id in ids {
-            self.rouse(id, &mut wakers);
+        while let Some(notice) = self.connection.poll_ready() {
+            match notice {
+                Notice::Readable(id) => self.connection.discard_events(now, id),
+                Notice::Closed(id, closed) => self.retire(id, closed, &mut wakers),
+                _ => {}
+            }
         }
         wakers
+    }
+}
+
+impl Waiters {
+    pub(crate) fn wait(&mut self, wait: Wait, cx: &Context<'_>) {
+        match wait {
+            Wait::Receive => keep(&mut self.receiver, cx),
+            Wait::Send => keep(&mut self.sender, cx),
+            Wait::End if self.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) => {}
+            Wait::End => self.watchers.push(cx.waker().clone()),
+        }
+    }
+
+    /// All of them, to be woken.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Waker> {
+        let Waiters { receiver, sender, watchers } = std::mem::take(self);
+        receiver.into_iter().chain(sender).chain(watchers)
     }
 }
 

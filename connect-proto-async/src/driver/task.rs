@@ -13,7 +13,8 @@ use connect_proto::error::LostKind;
 use connect_proto::http1::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::runtime::{BoxStream, Runtime, Timer};
+use super::alarm::Alarm;
+use super::runtime::BoxStream;
 use super::shared::{Shared, State};
 
 /// Turns of one poll, after which other tasks have their turn.
@@ -251,9 +252,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
 
     /// True if the time has come.
     fn poll_alarm(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> bool {
-        let Some(due) = due else { return false };
-        let alarm = self.alarm.get_or_insert_with(|| Alarm::new(&**self.shared.runtime(), due));
-        alarm.poll(due, cx)
+        due.is_some_and(|due| Alarm::poll_at(&mut self.alarm, &**self.shared.runtime(), due, cx))
     }
 }
 
@@ -264,6 +263,8 @@ impl<R: Role, A: Attendant<R>> Future for Task<R, A> {
         for _ in 0..MAX_TURNS {
             let moved = self.turn(cx);
             if self.is_over {
+                let task = &mut *self;
+                task.attendant.attend(&task.shared, cx);
                 return Poll::Ready(());
             }
             if !moved {
@@ -282,38 +283,8 @@ impl<R: Role, A: Attendant<R>> Drop for Task<R, A> {
             return;
         }
         let now = self.shared.now();
-        let wakers = {
-            let mut state = self.shared.lock();
-            state.connection.handle_io_failed(now, LostKind::ShutDown);
-            state.abandon()
-        };
+        let wakers = self.shared.lock().abandon(now);
         wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// A timer that is moved only when it has to be.
-struct Alarm {
-    timer: Pin<Box<dyn Timer>>,
-    /// What it is set to; `None` once that has come.
-    at: Option<Instant>,
-}
-
-impl Alarm {
-    fn new(runtime: &dyn Runtime, at: Instant) -> Self {
-        Alarm { timer: runtime.timer(at), at: Some(at) }
-    }
-
-    /// True if it went off. Set to an earlier time than `due`, it does so too early, and is moved then.
-    fn poll(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
-        if self.at.is_none_or(|at| due < at) {
-            self.timer.as_mut().reset(due);
-            self.at = Some(due);
-        }
-        let ended = self.timer.as_mut().poll(cx).is_ready();
-        if ended {
-            self.at = None;
-        }
-        ended
     }
 }
 

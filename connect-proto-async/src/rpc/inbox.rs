@@ -8,8 +8,11 @@ use connect_proto::call::Event;
 const MAX_EVENTS: usize = 64;
 const MAX_BYTES: usize = 64 << 10;
 
+/// Events that were taken and not looked at yet.
+pub(super) type Inbox = VecDeque<Event>;
+
 /// Takes a batch of events. True if one of them was for the sender: that there is room again.
-pub(super) fn fill(inbox: &mut VecDeque<Event>, mut poll_event: impl FnMut() -> Option<Event>) -> bool {
+pub(super) fn fill(inbox: &mut Inbox, mut poll_event: impl FnMut() -> Option<Event>) -> bool {
     let (mut is_writable, mut bytes) = (false, 0);
     while inbox.len() < MAX_EVENTS && bytes < MAX_BYTES {
         match poll_event() {

@@ -1,11 +1,12 @@
 //! Calls and handlers, as users see them.
 
+pub(crate) mod client;
 mod inbox;
 pub(crate) mod server;
 
 use bytes::Bytes;
 use connect_proto::call;
-use connect_proto::error::{ApiMisuse, CloseReason};
+use connect_proto::error::{ApiMisuse, CloseReason, Code};
 use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
 
@@ -65,5 +66,37 @@ impl SendError {
             Err(call::SendError::Closed(reason)) => Err(SendError::Closed(reason)),
             Err(call::SendError::Misuse(misuse)) => Err(misuse.into()),
         })
+    }
+}
+
+/// Why a call could not even be begun: it lies with the caller, and nothing was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// A full-duplex call on a channel over HTTP/1.1, which can only carry half duplex: the call would hang.
+    #[error("full duplex needs HTTP/2")]
+    FullDuplexOverHttp1,
+    /// The message is larger than [`Limits::outbound_message`](connect_proto::call::Limits::outbound_message).
+    #[error("message of {len} bytes exceeds limit {limit}")]
+    TooLarge {
+        /// Bytes of the message before compression.
+        len: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The request itself, such as metadata of a name that the protocol uses.
+    #[error(transparent)]
+    Misuse(#[from] ApiMisuse),
+}
+
+impl OpenError {
+    /// The code of a call that fails by it.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            OpenError::FullDuplexOverHttp1 => Code::Unimplemented,
+            OpenError::TooLarge { .. } => Code::ResourceExhausted,
+            OpenError::Misuse(_) => Code::InvalidArgument,
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! A server's call, as its handler holds it.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +15,8 @@ use futures_core::Stream;
 
 use super::{Conclusion, Outcome};
 use crate::driver::shared::{Shared, Wait};
-use crate::rpc::{SendError, inbox};
+use crate::rpc::SendError;
+use crate::rpc::inbox::{self, Inbox};
 
 /// Names a call on its connection, from anywhere.
 #[derive(Clone, Debug)]
@@ -37,9 +37,8 @@ impl CallRef {
     /// Answers, all in one.
     pub(super) fn conclude(&self, outcome: Outcome) {
         self.shared.command(|state, now| {
-            state.leave(self.id);
             // An answer to a call that has ended meanwhile is of no use to anybody.
-            let Some(mut call) = state.connection.call(self.id) else { return };
+            let Some(mut call) = state.connection.call(self.id) else { return state.forget(self.id) };
             let (trailers, verdict) = match outcome {
                 Ok(Conclusion { headers, message: Some(message), trailers }) => {
                     let headers = if headers.is_empty() { Ok(()) } else { call.send_headers(now, headers) };
@@ -53,6 +52,7 @@ impl CallRef {
                 // With trailers that cannot be sent; this answer has none.
                 let _ = call.finish(now, Metadata::new(), Err(internal(&misuse)));
             }
+            state.leave(self.id, now);
         });
     }
 
@@ -85,13 +85,13 @@ fn internal(error: &dyn std::error::Error) -> RpcError {
 #[derive(Debug)]
 pub struct Requests {
     call: CallRef,
-    inbox: VecDeque<Event>,
+    inbox: Inbox,
     end: Option<Result<(), RpcError>>,
 }
 
 impl Requests {
     pub(super) fn new(call: CallRef) -> Self {
-        Requests { call, inbox: VecDeque::new(), end: None }
+        Requests { call, inbox: Inbox::new(), end: None }
     }
 
     /// The next message; `None` once the client has sent its last one.
