@@ -5,8 +5,10 @@
 //! concerns, and wakes them after it has unlocked.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use connect_proto::Instant;
 use connect_proto::connection::{CallClosed, CallId, Connection, Notice, Role};
@@ -32,9 +34,11 @@ pub(crate) struct State<R: Role> {
     is_severed: bool,
 }
 
-/// Whoever holds a handle of a call. A call without one has its events thrown away.
+/// Those who hold a handle of a call. A call without one has its events thrown away.
 #[derive(Debug, Default)]
 struct Party {
+    /// How many they are.
+    members: usize,
     waiters: Waiters,
     /// Whether it is the end alone that still matters.
     only_end: bool,
@@ -96,11 +100,12 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> Shared<R> {
-    /// Cuts the connection off, whatever is under way on it.
+    /// Ends the connection and the calls that are under way on it. What the socket takes at once is all that the peer
+    /// hears of it.
     pub(crate) fn sever(&self) {
         self.command(|state, now| {
             state.is_severed = true;
-            state.connection.handle_io_failed(now, LostKind::ShutDown);
+            state.connection.shut_down(now, Duration::ZERO);
         });
     }
 }
@@ -110,31 +115,40 @@ impl<R: Role> State<R> {
         self.is_severed
     }
 
-    /// Leaves a waker of somebody who waits for a call.
+    /// Leaves a waker of somebody who waits for a call and has joined it.
     pub(crate) fn wait(&mut self, id: CallId, wait: Wait, cx: &Context<'_>) {
-        self.parties.entry(id).or_default().waiters.wait(wait, cx);
+        if let Some(party) = self.parties.get_mut(&id) {
+            party.waiters.wait(wait, cx);
+        }
     }
 
-    /// Somebody holds a handle of the call.
+    /// One more holds a handle of the call.
     pub(crate) fn join(&mut self, id: CallId) {
-        self.parties.entry(id).or_default();
+        self.parties.entry(id).or_default().members += 1;
     }
 
     /// Nobody will look at the call's events any more, but at its end.
     pub(crate) fn await_end(&mut self, id: CallId, now: Instant) {
-        self.parties.entry(id).or_default().only_end = true;
+        if let Some(party) = self.parties.get_mut(&id) {
+            party.only_end = true;
+        }
         self.connection.discard_events(now, id);
     }
 
-    /// Nobody will look at the call any more.
+    /// Whoever looked at the call's events has gone.
     pub(crate) fn leave(&mut self, id: CallId, now: Instant) {
+        self.await_end(id, now);
         self.forget(id);
-        self.connection.discard_events(now, id);
     }
 
-    /// Nobody will look at the call any more, which is over.
+    /// Whoever waited for the call's end has gone.
     pub(crate) fn forget(&mut self, id: CallId) {
-        self.parties.remove(&id);
+        if let Entry::Occupied(mut party) = self.parties.entry(id) {
+            party.get_mut().members -= 1;
+            if party.get().members == 0 {
+                party.remove();
+            }
+        }
     }
 
     /// There is room to send, as somebody has read who is not the one that waits for it: the other's waker.
@@ -155,7 +169,7 @@ impl<R: Role> State<R> {
     }
 
     /// The call is over: so much for whoever waits for its end.
-    pub(super) fn retire(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
+    pub(crate) fn retire(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
         self.rouse(id, wakers);
         if let Some(party) = self.parties.get_mut(&id) {
             party.end = Some(closed);

@@ -150,9 +150,6 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let now = shared.now();
         let mut state = shared.lock();
         state.unpark();
-        if state.is_severed() {
-            self.stream = None;
-        }
         state.connection.handle_timeout(now);
         if self.attendant.due().is_some_and(|due| due <= now) {
             self.attendant.on_time(&mut state, now);
@@ -191,6 +188,9 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let shared = self.shared.clone();
         let mut state = shared.lock();
         let mut moved = self.write(&mut state, cx);
+        if state.is_severed() && self.stream.take().is_some() {
+            state.connection.handle_io_failed(shared.now(), LostKind::ShutDown);
+        }
         // A handle may have been busy meanwhile, and what was written may have ended a call.
         moved |= self.heed_notices(&mut state, shared.now());
         while let Some(shutdown) = state.connection.poll_shutdown() {

@@ -235,6 +235,12 @@ impl<R: Role> Connection<R> {
 
     // Outputs
 
+    /// How a call ended, as [`Notice::Closed`] would tell, in its place: for an application that has just polled the last
+    /// event of the call and can make use of the connection at once. `None` if the end is not there yet.
+    pub fn poll_closed(&mut self, id: CallId) -> Option<CallClosed> {
+        spoken!(self, poll_closed(id))
+    }
+
     /// What to do next; `None` when there is nothing.
     pub fn poll_ready(&mut self) -> Option<Notice> {
         match &mut self.protocol {

@@ -12,7 +12,7 @@ use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
 use super::{CallClosed, CallId, Notice};
-use crate::call::{Closed, Event, Input, Processed};
+use crate::call::{Event, Input, Processed};
 use crate::error::{AbortReason, CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
 use crate::http2::{self, Engine, StreamKey};
@@ -341,8 +341,8 @@ impl<S: Side> Multiplex<S> {
                 }
                 Stage::Arrived { .. } => {}
                 Stage::Live(live) if live.call.has_only_closed() => {
-                    if let Some(Event::Closed(closed)) = live.call.poll_event() {
-                        return Some(self.retire(id, closed));
+                    if let Some(closed) = self.poll_closed(id) {
+                        return Some(Notice::Closed(id, closed));
                     }
                 }
                 Stage::Live(live) if live.has_news() => {
@@ -363,9 +363,15 @@ impl<S: Side> Multiplex<S> {
         Some(Notice::Ended(why))
     }
 
-    fn retire(&mut self, id: CallId, closed: Closed) -> Notice {
+    /// The end of a call, if it is there and nothing comes before it.
+    pub(super) fn poll_closed(&mut self, id: CallId) -> Option<CallClosed> {
+        let Stage::Live(live) = &mut self.calls.get(id)?.stage else { return None };
+        if !live.call.has_only_closed() {
+            return None;
+        }
+        let Event::Closed(closed) = live.call.poll_event()? else { return None };
         let fate = self.reuse();
-        let Some((stream, head_at)) = self.calls.remove(id) else { return Notice::Ended(NotReusable::Lost) };
+        let (stream, head_at) = self.calls.remove(id)?;
         if let Some(stream) = stream {
             // The engine goes by the latest time that it was told.
             self.engine.release(Instant::ORIGIN, stream);
@@ -378,7 +384,7 @@ impl<S: Side> Multiplex<S> {
         );
         // Nothing came on the whole connection since the head went out: it may be dead without knowing.
         self.suspect |= gave_up && head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
-        Notice::Closed(id, CallClosed::new(closed, fate))
+        Some(CallClosed::new(closed, fate))
     }
 
     /// Whether the connection takes further calls.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use connect_proto::Instant;
 use connect_proto::client::Call;
-use connect_proto::connection::{Client, ConnectionConfig};
+use connect_proto::connection::{CallClosed, Client, ConnectionConfig, Fate};
 use connect_proto::error::{Code, RpcError};
 
 use super::dial::{Abandon, Dial};
@@ -20,7 +20,7 @@ use crate::driver::pool::{
 use crate::driver::runtime::{Address, Runtime};
 use crate::driver::shared::Shared;
 
-pub(super) type Machine = Pool<Arc<Shared<Client>>, Arc<Slot>>;
+type Machine = Pool<Arc<Shared<Client>>, Arc<Slot>>;
 type Decision = Action<Arc<Shared<Client>>, Arc<Slot>>;
 
 /// The connections to one address, for a channel and for the calls that it has begun.
@@ -136,6 +136,14 @@ impl Connections {
         });
     }
 
+    /// A call has ended on its connection. To be told once for each.
+    pub(super) fn call_ended(self: &Arc<Self>, id: ConnectionId, closed: &CallClosed) {
+        self.connection(|pool, now| match closed.fate {
+            Fate::Closing(_) => pool.closing(now, id),
+            Fate::Reusable | Fate::Unknown => pool.freed(now, id),
+        });
+    }
+
     /// Something has become of a connection.
     pub(super) fn connection(self: &Arc<Self>, happened: impl FnOnce(&mut Machine, Instant)) {
         self.tell(|state, now| {
@@ -211,31 +219,33 @@ impl Connections {
                     abandon.abandon();
                 }
             }
-            Action::Assign(Assigned { call: slot, connection, lease }) => match slot.attach(&connection) {
-                Ok(Some(false)) if self.protocol == Protocol::Http2 => self.decide(
-                    |state, now| {
-                        state.pool.filled(now, lease.connection);
-                        None
-                    },
-                    decisions,
-                ),
-                Ok(Some(_)) => {}
-                Ok(None) => self.decide(
-                    |state, now| {
-                        state.pool.freed(now, lease.connection);
-                        None
-                    },
-                    decisions,
-                ),
-                Err(why) => self.decide(
-                    |state, now| {
-                        state.queued(&slot, lease.ticket);
-                        state.pool.refused(now, lease, slot, why);
-                        None
-                    },
-                    decisions,
-                ),
-            },
+            Action::Assign(Assigned { call: slot, connection, lease }) => {
+                match slot.attach(&connection, lease.connection) {
+                    Ok(Some(false)) if self.protocol == Protocol::Http2 => self.decide(
+                        |state, now| {
+                            state.pool.filled(now, lease.connection);
+                            None
+                        },
+                        decisions,
+                    ),
+                    Ok(Some(_)) => {}
+                    Ok(None) => self.decide(
+                        |state, now| {
+                            state.pool.freed(now, lease.connection);
+                            None
+                        },
+                        decisions,
+                    ),
+                    Err(why) => self.decide(
+                        |state, now| {
+                            state.queued(&slot, lease.ticket);
+                            state.pool.refused(now, lease, slot, why);
+                            None
+                        },
+                        decisions,
+                    ),
+                }
+            }
             Action::Fail(slot, why) => slot.fail(error_of(&why)),
             Action::ShutDown(_, shared) => {
                 // With the calls that it has, however long they take.

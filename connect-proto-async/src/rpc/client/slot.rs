@@ -11,7 +11,7 @@ use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, 
 use connect_proto::message::{Encoding, Outbound};
 
 use super::connections::Connections;
-use crate::driver::pool::{Refusal, Ticket};
+use crate::driver::pool::{ConnectionId, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
 use crate::rpc::SendError;
 use crate::rpc::inbox::{self, Inbox};
@@ -38,7 +38,7 @@ struct State {
 #[allow(clippy::large_enum_variant, reason = "every call begins as the large one")]
 enum Place {
     Waiting { call: Call, ticket: Option<Ticket> },
-    Live { shared: Arc<Shared<Client>>, id: CallId },
+    Live { shared: Arc<Shared<Client>>, id: CallId, on: ConnectionId },
     Over(CallClosed),
 }
 
@@ -80,7 +80,11 @@ impl Slot {
 
     /// Puts the call on a connection; whether that could take another one at once. `None` if the call has ended meanwhile,
     /// or ends by this.
-    pub(super) fn attach(&self, shared: &Arc<Shared<Client>>) -> Result<Option<bool>, Refusal> {
+    pub(super) fn attach(
+        &self,
+        shared: &Arc<Shared<Client>>,
+        on: ConnectionId,
+    ) -> Result<Option<bool>, Refusal> {
         let mut state = self.lock();
         let Place::Waiting { call, .. } = &state.place else { return Ok(None) };
         if call.is_terminal() {
@@ -99,7 +103,7 @@ impl Slot {
         });
         let refused = match opened {
             Ok((id, is_free)) => {
-                state.place = Place::Live { shared: shared.clone(), id };
+                state.place = Place::Live { shared: shared.clone(), id, on };
                 state.wake();
                 return Ok(Some(is_free));
             }
@@ -151,7 +155,7 @@ impl Slot {
                 }
                 sent
             }
-            Place::Live { shared, id } => shared.command(|connection, now| {
+            Place::Live { shared, id, .. } => shared.command(|connection, now| {
                 let Some(mut call) = connection.connection.call(*id) else {
                     let reason = connection.end(*id).map_or(DROPPED, |end| end.reason);
                     return Ok(Err(SendError::Closed(reason)));
@@ -177,7 +181,7 @@ impl Slot {
         let now = self.now();
         match &mut self.lock().place {
             Place::Waiting { call, .. } => call.finish(now),
-            Place::Live { shared, id } => {
+            Place::Live { shared, id, .. } => {
                 shared.command(|connection, now| match connection.connection.call(*id) {
                     Some(mut call) => call.finish(now),
                     None => Ok(()),
@@ -209,19 +213,35 @@ impl Slot {
                 }
                 Poll::Ready(true)
             }
-            Place::Live { shared, id } => {
-                let (there, sender) = shared.command(|connection, now| {
+            Place::Live { shared, id, on } => {
+                let mut wakers = Vec::new();
+                let (there, closed) = shared.command(|connection, now| {
                     let Some(mut call) = connection.connection.call(*id) else { return (false, None) };
-                    let is_writable = inbox::fill(events, || call.poll_event(now));
+                    if inbox::fill(events, || call.poll_event(now)) {
+                        wakers.extend(connection.take_sender(*id));
+                    }
                     if events.is_empty() {
                         connection.wait(*id, Wait::Receive, cx);
                     }
-                    (true, if is_writable { connection.take_sender(*id) } else { None })
+                    let closed = connection.connection.poll_closed(*id);
+                    if let Some(closed) = closed {
+                        connection.retire(*id, closed, &mut wakers);
+                    }
+                    (true, closed)
                 });
-                if let Some(sender) = sender {
-                    sender.wake();
+                // The next call may want the connection before its task has had a turn.
+                if let Some(closed) = closed {
+                    let on = *on;
+                    state.place = Place::Over(closed);
+                    drop(state);
+                    self.connections.call_ended(on, &closed);
                 }
-                if there && events.is_empty() { Poll::Pending } else { Poll::Ready(there) }
+                wakers.into_iter().for_each(Waker::wake);
+                if there && closed.is_none() && events.is_empty() {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(there)
+                }
             }
             Place::Over(_) => Poll::Ready(false),
         }
@@ -229,7 +249,7 @@ impl Slot {
 
     /// Ends the call with a fault that was found in one of its messages.
     pub(super) fn reject(&self, fault: PeerMisbehaved) {
-        if let Place::Live { shared, id } = &self.lock().place {
+        if let Place::Live { shared, id, .. } = &self.lock().place {
             shared.command(|connection, now| {
                 if let Some(mut call) = connection.connection.call(*id) {
                     call.reject(now, fault);
@@ -247,7 +267,7 @@ impl Slot {
                 call.abort(now, AbortReason::Dropped);
                 state.wake();
             }
-            Place::Live { shared, id } => shared.command(|connection, now| {
+            Place::Live { shared, id, .. } => shared.command(|connection, now| {
                 if let Some(mut call) = connection.connection.call(*id) {
                     call.abort(now, AbortReason::Dropped);
                 }
@@ -295,7 +315,7 @@ impl Slot {
                 state.wake();
                 ticket
             }
-            Place::Live { shared, id } => {
+            Place::Live { shared, id, .. } => {
                 return shared.command(|connection, now| {
                     live(connection, *id, now);
                     connection.await_end(*id, now);
@@ -314,14 +334,16 @@ impl Slot {
         let mut state = self.lock();
         match &state.place {
             Place::Waiting { .. } => state.take_end(),
-            Place::Live { shared, id } => shared.command(|connection, now| connection.await_end(*id, now)),
+            Place::Live { shared, id, .. } => {
+                shared.command(|connection, now| connection.await_end(*id, now))
+            }
             Place::Over(_) => {}
         }
     }
 
     /// Nobody waits for anything of the call any more.
     pub(super) fn leave(&self) {
-        if let Place::Live { shared, id } = &self.lock().place {
+        if let Place::Live { shared, id, .. } = &self.lock().place {
             shared.command(|connection, now| connection.leave(*id, now));
         }
     }
@@ -335,7 +357,7 @@ impl Slot {
                 state.waiters.wait(Wait::End, cx);
                 return Poll::Pending;
             }
-            Place::Live { shared, id } => {
+            Place::Live { shared, id, .. } => {
                 let mut connection = shared.lock();
                 let Some(end) = connection.end(*id) else {
                     connection.wait(*id, Wait::End, cx);
@@ -354,7 +376,7 @@ impl Slot {
     pub(super) fn reason(&self) -> Option<CloseReason> {
         match &self.lock().place {
             Place::Waiting { .. } => None,
-            Place::Live { shared, id } => shared.lock().end(*id).map(|end| end.reason),
+            Place::Live { shared, id, .. } => shared.lock().end(*id).map(|end| end.reason),
             Place::Over(closed) => Some(closed.reason),
         }
     }

@@ -4,10 +4,10 @@ use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use connect_proto::Instant;
-use connect_proto::connection::{Client, Fate, Notice};
+use connect_proto::connection::{CallClosed, Client, Notice};
 use connect_proto::error::ResetCode;
 
-use super::connections::{Connections, Machine};
+use super::connections::Connections;
 use crate::driver::pool::ConnectionId;
 use crate::driver::shared::{Shared, State};
 use crate::driver::task::Attendant;
@@ -16,14 +16,12 @@ use crate::driver::task::Attendant;
 pub(super) struct Steward {
     connections: Weak<Connections>,
     id: ConnectionId,
-    /// Calls that have ended.
-    freed: usize,
+    closed: Vec<CallClosed>,
     news: Vec<News>,
 }
 
 #[derive(Clone, Copy)]
 enum News {
-    Closing,
     Suspect,
     Calm,
     Ended,
@@ -31,31 +29,26 @@ enum News {
 
 impl Steward {
     pub(super) fn new(connections: Weak<Connections>, id: ConnectionId) -> Self {
-        Steward { connections, id, freed: 0, news: Vec::new() }
+        Steward { connections, id, closed: Vec::new(), news: Vec::new() }
     }
 
     /// Tells the pool all of it.
     fn report(&mut self) {
-        let (freed, news) = (std::mem::take(&mut self.freed), std::mem::take(&mut self.news));
-        if freed == 0 && news.is_empty() {
+        if self.closed.is_empty() && self.news.is_empty() {
             return;
         }
-        if let Some(connections) = self.connections.upgrade() {
-            let id = self.id;
-            connections.connection(|pool: &mut Machine, now| {
-                // First what keeps calls away.
-                for news in news {
-                    match news {
-                        News::Closing => pool.closing(now, id),
-                        News::Suspect => pool.suspect(now, id),
-                        News::Calm => pool.calm(now, id),
-                        News::Ended => pool.ended(now, id),
-                    }
-                }
-                for _ in 0..freed {
-                    pool.freed(now, id);
-                }
+        let Some(connections) = self.connections.upgrade() else { return };
+        let id = self.id;
+        // First what keeps calls away.
+        for news in self.news.drain(..) {
+            connections.connection(|pool, now| match news {
+                News::Suspect => pool.suspect(now, id),
+                News::Calm => pool.calm(now, id),
+                News::Ended => pool.ended(now, id),
             });
+        }
+        for closed in self.closed.drain(..) {
+            connections.call_ended(id, &closed);
         }
     }
 }
@@ -63,12 +56,7 @@ impl Steward {
 impl Attendant<Client> for Steward {
     fn notice(&mut self, state: &mut State<Client>, _: Instant, notice: Notice) {
         match notice {
-            Notice::Closed(_, closed) => {
-                self.freed += 1;
-                if matches!(closed.fate, Fate::Closing(_)) {
-                    self.news.push(News::Closing);
-                }
-            }
+            Notice::Closed(_, closed) => self.closed.push(closed),
             Notice::Suspect => self.news.push(News::Suspect),
             Notice::Ended(_) => {
                 if state.connection.goaway().is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM)

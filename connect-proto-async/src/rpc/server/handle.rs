@@ -227,15 +227,28 @@ impl Responses {
     }
 }
 
-/// The end of a call under its handler; what a [context](super::Context::ended) gives out.
+/// The end of a call, as [`Context::ended`](super::Context::ended) gives it out.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
-pub struct Ended(pub(super) CallRef);
+pub struct Ended(CallRef);
+
+impl Ended {
+    pub(super) fn new(call: &CallRef) -> Self {
+        call.shared.lock().join(call.id);
+        Ended(call.clone())
+    }
+}
 
 impl Future for Ended {
     type Output = CloseReason;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.0.poll_ended(cx)
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.shared.lock().forget(self.0.id);
     }
 }

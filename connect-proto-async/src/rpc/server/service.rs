@@ -18,6 +18,9 @@ use crate::driver::runtime::{Address, BoxStream, Listener, Peer, Runtime, Timer}
 use crate::driver::shared::Shared;
 use crate::driver::task::Task;
 
+/// How much later than a shutdown's grace is over the connections give up by themselves.
+const BACKSTOP: Duration = Duration::from_secs(1);
+
 /// How long to wait after an accept has failed: at first, and at most.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -181,8 +184,8 @@ impl Server {
     /// most, cuts off what is left then, and says how much that was.
     ///
     /// Clients over HTTP/2 are told first, so that no call is lost that was on its way; over HTTP/1.1 a connection closes
-    /// after its call. Calls that are cut off end with a reset. A dropped future has stopped the server all the same, but
-    /// what is left after `grace` closes by its own limits.
+    /// after its call. Calls that are cut off end with a reset. A dropped future has stopped the server all the same, and
+    /// what is left is then cut off a second late.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let service = &self.service;
         let at = service.runtime.now().saturating_add(grace);
@@ -255,6 +258,7 @@ impl Service {
             acceptor.wake();
         }
         for connection in connections {
+            let grace = grace.saturating_add(BACKSTOP);
             connection.command(|state, now| state.connection.shut_down(now, grace));
         }
     }

@@ -2,6 +2,7 @@
 //! tests on a runtime.
 
 pub mod contract;
+pub mod rpc;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -32,6 +33,21 @@ macro_rules! runtime_suite {
             spawned_tasks_run_unwatched
             timers_end_in_order_and_not_early
             a_timer_can_be_moved
+        );
+        $crate::runtime_suite!(@cases rpc, $run,
+            unary_calls_share_a_connection
+            a_handlers_error_reaches_the_client
+            metadata_travels
+            streams_of_every_kind
+            full_duplex_needs_http2
+            large_messages_pass
+            a_deadline_ends_a_call
+            closing_never_waits
+            dropping_aborts
+            a_handler_sees_its_client_go
+            a_shutdown_ends_within_its_grace
+            too_many_calls_are_shed
+            a_crowd_of_calls
         );
     };
     (@cases $module:ident, $run:path, $($case:ident)*) => {
