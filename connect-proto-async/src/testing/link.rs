@@ -41,7 +41,7 @@ pub(super) struct Link {
 
 struct End {
     state: State,
-    /// What is on its way here, or is here and unread, in the order in which it arrives.
+    /// What is on its way here, or is here and unread. It is read in this order: nothing overtakes but a reset.
     inbound: VecDeque<Parcel>,
     /// How many bytes of data there are in `inbound`.
     unread: usize,
@@ -369,8 +369,6 @@ impl Link {
             Path::BlackHole => None,
             Path::HalfClosed => return,
         };
-        // Nothing overtakes.
-        let at = peer.inbound.back().map_or(at, |last| last.at.and_then(|last| at.map(|at| at.max(last))));
         let arrives = at.is_some();
         match &item {
             Item::Data(data) => peer.unread += data.len(),

@@ -117,6 +117,46 @@ fn dropping_a_stream_with_something_unread_resets_it() {
     });
 }
 
+/// Also while the reset is still on its way.
+#[test]
+fn a_writer_who_waits_for_room_is_woken_by_a_reset() {
+    for delay in [millis(0), millis(100)] {
+        let sim = Sim::new(4);
+        let mut faults = Faults::none();
+        faults.delay = delay..delay;
+        sim.set_faults(faults);
+        let runtime = sim.handle();
+        sim.run(async {
+            let (mut dialer, acceptor) = pair(&*runtime).await;
+            let writer = spawn(&*runtime, async move { dialer.write_all(&[0; 1_000_000]).await });
+            sleep(&*runtime, millis(500)).await;
+            let dropped = runtime.now();
+            drop(acceptor);
+            assert_eq!(writer.await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+            assert_eq!(runtime.now(), dropped.saturating_add(delay));
+        });
+        sim.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_stream_that_is_dropped_forgets_who_waited() {
+    let sim = Sim::new(4);
+    let runtime = sim.handle();
+    let peer = sim.run(async {
+        let (mut dialer, mut acceptor) = pair(&*runtime).await;
+        let [connection] = sim.connections().try_into().expect("one connection");
+        connection.inject(Side::Acceptor, Fault::Stall(millis(1000)));
+        acceptor.write_all(b"late").await.unwrap();
+        assert_eq!(within(&*runtime, millis(1), read_some(&mut dialer)).await, None);
+        assert!(within(&*runtime, millis(1), dialer.write_all(&[0; 1_000_000])).await.is_none());
+        acceptor
+    });
+    let expected = Census { streams: 1, ..Census::default() };
+    assert_eq!(sim.census(), expected);
+    drop(peer);
+}
+
 #[test]
 fn writing_to_a_stream_that_is_gone_resets_it() {
     with_pair(async |_, _, mut dialer, mut acceptor| {
