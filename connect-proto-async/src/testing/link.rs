@@ -102,7 +102,6 @@ impl Waiting {
     }
 
     fn wake(&mut self, around: &mut Around<'_>) {
-        around.clock.clear(&mut self.alarm);
         around.woken.extend(self.waker.take());
     }
 

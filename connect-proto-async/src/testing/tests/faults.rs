@@ -158,6 +158,25 @@ fn a_stream_that_is_dropped_forgets_who_waited() {
 }
 
 #[test]
+fn a_stream_that_has_served_forgets_who_waited() {
+    let sim = Sim::new(4);
+    let mut faults = Faults::none();
+    faults.delay = millis(100)..millis(100);
+    sim.set_faults(faults);
+    let runtime = sim.handle();
+    let streams = sim.run(async {
+        let (mut dialer, mut acceptor) = pair(&*runtime).await;
+        acceptor.write_all(b"late").await.unwrap();
+        let read = async move { read_some(&mut dialer).await.map(|read| (read, dialer)) };
+        let (read, dialer) = spawn(&*runtime, read).await.unwrap();
+        assert_eq!(read, b"late");
+        (dialer, acceptor)
+    });
+    assert_eq!(sim.census(), Census { streams: 2, ..Census::default() });
+    drop(streams);
+}
+
+#[test]
 fn writing_to_a_stream_that_is_gone_resets_it() {
     with_pair(async |_, _, mut dialer, mut acceptor| {
         acceptor.write_all(b"answer").await.unwrap();
