@@ -6,6 +6,7 @@ mod net;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use connect_proto::Instant;
 use connect_proto_async::{Address, BoxFuture, BoxStream, Listener, Runtime, Timer};
-use smol::Executor;
+use smol::{Async, Executor};
 
 pub use net::SmolListener;
 
@@ -39,12 +40,18 @@ impl Smol {
         Smol { executor: Some(executor), ..Smol::global() }
     }
 
+    /// Takes a listener of smol's.
+    #[must_use]
+    pub fn listener(&self, listener: Async<TcpListener>) -> SmolListener {
+        SmolListener(listener)
+    }
+
     /// Takes a listening socket that was made elsewhere, for instance by a service manager.
     ///
     /// # Errors
     /// What the system says.
-    pub fn listener(&self, listener: std::net::TcpListener) -> io::Result<SmolListener> {
-        smol::Async::new(listener).map(SmolListener::from)
+    pub fn std_listener(&self, listener: TcpListener) -> io::Result<SmolListener> {
+        Async::new(listener).map(SmolListener)
     }
 }
 

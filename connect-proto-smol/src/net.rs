@@ -57,13 +57,7 @@ async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
 
 /// A TCP listener on smol.
 #[derive(Debug)]
-pub struct SmolListener(Async<TcpListener>);
-
-impl From<Async<TcpListener>> for SmolListener {
-    fn from(listener: Async<TcpListener>) -> Self {
-        SmolListener(listener)
-    }
-}
+pub struct SmolListener(pub(crate) Async<TcpListener>);
 
 impl Listener for SmolListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {

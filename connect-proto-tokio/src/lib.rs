@@ -39,14 +39,20 @@ impl Tokio {
         Tokio { handle, origin: TokioInstant::now() }
     }
 
+    /// Takes a listener of tokio's.
+    #[must_use]
+    pub fn listener(&self, listener: TcpListener) -> TokioListener {
+        TokioListener { listener, handle: self.handle.clone() }
+    }
+
     /// Takes a listening socket that was made elsewhere, for instance by a service manager.
     ///
     /// # Errors
     /// What the system says.
-    pub fn listener(&self, listener: std::net::TcpListener) -> io::Result<TokioListener> {
+    pub fn std_listener(&self, listener: std::net::TcpListener) -> io::Result<TokioListener> {
         listener.set_nonblocking(true)?;
         let _context = self.handle.enter();
-        TcpListener::from_std(listener).map(TokioListener)
+        TcpListener::from_std(listener).map(|listener| self.listener(listener))
     }
 
     /// Polls a future in the context of the runtime, whoever awaits it.
@@ -86,12 +92,12 @@ impl Runtime for Tokio {
     }
 
     fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {
-        let address = address.clone();
+        let (tokio, address) = (self.clone(), address.clone());
         self.inside(async move {
             let listener = TcpListener::bind(host_and_port(&address)?)
                 .await
                 .map_err(|error| with_context("listen at", &address, &error))?;
-            Ok(Box::new(TokioListener(listener)) as Box<dyn Listener>)
+            Ok(Box::new(tokio.listener(listener)) as Box<dyn Listener>)
         })
     }
 }
@@ -133,23 +139,21 @@ impl Timer for TokioTimer {
 
 /// A TCP listener on tokio.
 #[derive(Debug)]
-pub struct TokioListener(TcpListener);
-
-impl From<TcpListener> for TokioListener {
-    fn from(listener: TcpListener) -> Self {
-        TokioListener(listener)
-    }
+pub struct TokioListener {
+    listener: TcpListener,
+    handle: Handle,
 }
 
 impl Listener for TokioListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
-        let (stream, address) = ready!(self.0.poll_accept(cx))?;
+        let _context = self.handle.enter();
+        let (stream, address) = ready!(self.listener.poll_accept(cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
         let _ = stream.set_nodelay(true);
         Poll::Ready(Ok((Box::new(stream), Peer::at(address))))
     }
 
     fn local_address(&self) -> io::Result<Address> {
-        self.0.local_addr().map(Address::from)
+        self.listener.local_addr().map(Address::from)
     }
 }

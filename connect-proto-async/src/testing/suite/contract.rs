@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use connect_proto::Instant;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::{sleep, spawn};
+use super::{sleep, spawn, within};
 use crate::{Address, BoxStream, Listener, Peer, Runtime};
 
 fn loopback(port: u16) -> Address {
@@ -236,4 +237,34 @@ pub async fn a_timer_can_be_moved(runtime: Arc<dyn Runtime>) {
     })
     .await;
     assert!(runtime.now() >= ended.saturating_add(millis(5)), "it was moved to earlier");
+}
+
+/// A timer may be as far away as time goes, and be moved back.
+pub async fn a_timer_at_the_end_of_time_waits(runtime: Arc<dyn Runtime>) {
+    let mut timer = runtime.timer(Instant::from_nanos(u64::MAX));
+    let waited = within(&*runtime, Duration::from_millis(10), poll_fn(|cx| timer.as_mut().poll(cx))).await;
+    assert_eq!(waited, None);
+    timer.as_mut().reset(runtime.now());
+    poll_fn(|cx| timer.as_mut().poll(cx)).await;
+}
+
+/// Who polled before and has lost interest does not stand in the way of who polls now.
+pub async fn the_last_to_wait_is_woken(runtime: Arc<dyn Runtime>) {
+    let nobody = || Context::from_waker(Waker::noop());
+    let (mut listener, address) = listen(&*runtime).await;
+    assert!(listener.poll_accept(&mut nobody()).is_pending());
+    let accepted = spawn(&*runtime, async move { accept(&mut *listener).await.0 });
+    sleep(&*runtime, Duration::from_millis(5)).await;
+    let mut client = runtime.connect(&address).await.expect("somebody listens");
+    let mut server = accepted.await;
+
+    assert!(Pin::new(&mut server).poll_read(&mut nobody(), &mut ReadBuf::new(&mut [0])).is_pending());
+    let read = spawn(&*runtime, async move { server.read_u8().await });
+    sleep(&*runtime, Duration::from_millis(5)).await;
+    client.write_all(b"!").await.expect("the stream lasts");
+    assert_eq!(read.await.expect("the stream lasts"), b'!');
+
+    let mut timer = runtime.timer(runtime.now().saturating_add(Duration::from_millis(5)));
+    assert!(timer.as_mut().poll(&mut nobody()).is_pending());
+    spawn(&*runtime, async move { poll_fn(|cx| timer.as_mut().poll(cx)).await }).await;
 }

@@ -33,6 +33,8 @@ macro_rules! runtime_suite {
             spawned_tasks_run_unwatched
             timers_end_in_order_and_not_early
             a_timer_can_be_moved
+            a_timer_at_the_end_of_time_waits
+            the_last_to_wait_is_woken
         );
         $crate::runtime_suite!(@cases rpc, $run,
             unary_calls_share_a_connection
