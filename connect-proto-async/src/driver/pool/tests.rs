@@ -3,6 +3,7 @@
 mod http1;
 mod http2;
 mod lifetime;
+mod properties;
 
 use std::collections::BTreeMap;
 use std::io;
