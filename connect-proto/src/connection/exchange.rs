@@ -206,6 +206,9 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return;
+        }
         if let Some(live) = &mut self.live {
             live.call.handle_timeout(now);
             if self.grace.is_some_and(|until| now >= until) {

@@ -20,6 +20,7 @@ use self::read::{Gather, Greeting};
 use super::flow::{DEFAULT_WINDOW, MAX_WINDOW, RecvWindow, SendWindow};
 use super::frame::{self, StreamId};
 use super::guard::{Counters, Guard};
+use super::head::LastTarget;
 use super::hpack::{self, DEFAULT_TABLE_SIZE};
 use super::limits::Limits;
 use super::output::Output;
@@ -105,6 +106,7 @@ pub struct Engine<R: Role> {
     block: Option<OpenBlock>,
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
+    last_target: LastTarget,
     streams: Streams,
     /// Streams that are not closed.
     active: usize,
@@ -158,6 +160,7 @@ impl<R: Role> Engine<R> {
             block: None,
             decoder: hpack::Decoder::new(DEFAULT_TABLE_SIZE),
             encoder: hpack::Encoder::new(limits.encoder_table as usize),
+            last_target: LastTarget::default(),
             streams: Streams::default(),
             active: 0,
             schedule: Schedule::default(),
