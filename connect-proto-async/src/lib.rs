@@ -10,7 +10,7 @@ pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime
 
 pub use connect_proto::client::Procedure;
 pub use driver::pool::{PoolConfig, PoolCounters, Protocol};
-pub use rpc::client::{CallBuilder, Channel, ChannelConfig, ConfigError, Ending, Receiver, Sender};
+pub use rpc::client::{CallBuilder, CallEnd, Channel, ChannelConfig, ConfigError, Ending, Receiver, Sender};
 pub use rpc::server::{
     Context, Ended, Requests, Responses, Router, Server, ServerConfig, ServerCounters, ShutdownReport,
     Trailers,

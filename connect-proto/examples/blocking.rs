@@ -260,7 +260,7 @@ impl<H: Handler> Serving<H> {
         }
         if !self.handlers.contains_key(&id) {
             // What is left unread holds up the end of a call.
-            self.driver.connection.discard_events(now, id);
+            while self.driver.connection.poll_event(now, id).is_some() {}
         }
     }
 }

@@ -11,8 +11,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use connect_proto::Instant;
+use connect_proto::call::Event;
 use connect_proto::connection::{CallClosed, CallId, Connection, Notice, Role};
-use connect_proto::error::LostKind;
+use connect_proto::error::{LostKind, RpcError};
+use connect_proto::metadata::Metadata;
 
 use super::runtime::Runtime;
 
@@ -42,6 +44,8 @@ struct Party {
     waiters: Waiters,
     /// Whether it is the end alone that still matters.
     only_end: bool,
+    /// The verdict, if it is the end alone that matters.
+    verdict: Option<Result<Metadata, RpcError>>,
     /// How the call ended, once it has.
     end: Option<CallClosed>,
 }
@@ -132,7 +136,16 @@ impl<R: Role> State<R> {
         if let Some(party) = self.parties.get_mut(&id) {
             party.only_end = true;
         }
-        self.connection.discard_events(now, id);
+        self.pass_events(id, now);
+    }
+
+    /// Polls the events of a call that nobody looks at, so that its end can come. The verdict is kept.
+    pub(super) fn pass_events(&mut self, id: CallId, now: Instant) {
+        while let Some(event) = self.connection.poll_event(now, id) {
+            if let (Event::Finished(verdict), Some(party)) = (event, self.parties.get_mut(&id)) {
+                party.verdict = Some(verdict);
+            }
+        }
     }
 
     /// Whoever looked at the call's events has gone.
@@ -159,6 +172,11 @@ impl<R: Role> State<R> {
     /// How the call ended; `None` before that.
     pub(crate) fn end(&self, id: CallId) -> Option<CallClosed> {
         self.parties.get(&id)?.end
+    }
+
+    /// The verdict of a call whose end alone mattered, if there was one.
+    pub(crate) fn take_verdict(&mut self, id: CallId) -> Option<Result<Metadata, RpcError>> {
+        self.parties.get_mut(&id)?.verdict.take()
     }
 
     /// The call has news: collects the wakers of those who wait for it. False if nobody reads its events.
@@ -192,7 +210,7 @@ impl<R: Role> State<R> {
         let mut wakers = Vec::new();
         while let Some(notice) = self.connection.poll_ready() {
             match notice {
-                Notice::Readable(id) => self.connection.discard_events(now, id),
+                Notice::Readable(id) => self.pass_events(id, now),
                 Notice::Closed(id, closed) => self.retire(id, closed, &mut wakers),
                 _ => {}
             }

@@ -173,7 +173,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             moved = true;
             match notice {
                 Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
-                Notice::Readable(id) => state.connection.discard_events(now, id),
+                Notice::Readable(id) => state.pass_events(id, now),
                 Notice::Closed(id, closed) => state.retire(id, closed, &mut self.wakers),
                 Notice::Ended(_) => self.is_over = true,
                 _ => {}

@@ -39,7 +39,7 @@ use bytes::BytesMut;
 pub use client::{Client, ClientCall, OpenError, OpenRefused};
 pub use server::{Server, ServerCall};
 
-use crate::call::{Closed, Processed};
+use crate::call::{Closed, Event, Processed};
 use crate::error::{CloseReason, LostKind};
 use crate::http1::{self, NotReusable, Shutdown};
 #[cfg(feature = "http2")]
@@ -226,14 +226,13 @@ impl<R: Role> Connection<R> {
         spoken!(self, shut_down(now, grace));
     }
 
-    /// Polls the events of a call and drops them, for an application that is done with the call before its end has come.
-    pub fn discard_events(&mut self, now: Instant, id: CallId) {
-        if let Some(mut carried) = self.carried(id) {
-            while carried.poll_event(now).is_some() {}
-        }
-    }
-
     // Outputs
+
+    /// The next event of a call, as the call's own `poll_event` tells. All of them are to be polled, also by an
+    /// application that is done with the call, since its end comes after them.
+    pub fn poll_event(&mut self, now: Instant, id: CallId) -> Option<Event> {
+        self.carried(id)?.poll_event(now)
+    }
 
     /// How a call ended, as [`Notice::Closed`] would tell, in its place: for an application that has just polled the last
     /// event of the call and can make use of the connection at once. `None` if the end is not there yet.

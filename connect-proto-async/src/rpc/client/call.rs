@@ -72,7 +72,7 @@ impl CallBuilder {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        if failed.code() != Code::Unavailable || !may_try_again(receiver.ended().await) {
+        if failed.code() != Code::Unavailable || !may_try_again(receiver.ended().await.closed) {
             return Err(failed);
         }
         self.open_unary(deadline, message)?.take_response().await

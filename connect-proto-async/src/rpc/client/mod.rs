@@ -13,6 +13,6 @@ mod steward;
 
 pub use call::CallBuilder;
 pub use channel::{Channel, ChannelConfig, ConfigError};
-pub use ending::Ending;
+pub use ending::{CallEnd, Ending};
 pub use receiver::Receiver;
 pub use sender::Sender;

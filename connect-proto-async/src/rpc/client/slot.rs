@@ -9,7 +9,9 @@ use connect_proto::client::Call;
 use connect_proto::connection::{CallClosed, CallId, Client, Fate, OpenError};
 use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, PeerMisbehaved, RpcError};
 use connect_proto::message::{Encoding, Outbound};
+use connect_proto::metadata::Metadata;
 
+use super::CallEnd;
 use super::connections::Connections;
 use crate::driver::pool::{ConnectionId, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
@@ -32,6 +34,8 @@ struct State {
     waiters: Waiters,
     /// Why it gets none, in more words than the call itself has.
     why: Option<RpcError>,
+    /// What was decided after the call was closed.
+    verdict: Option<Result<Metadata, RpcError>>,
 }
 
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Slot {
         // Before it is sent, nothing else limits a call.
         let deadline = call.poll_timeout();
         let place = Place::Waiting { call, ticket: None };
-        let state = Mutex::new(State { place, waiters: Waiters::default(), why: None });
+        let state = Mutex::new(State { place, waiters: Waiters::default(), why: None, verdict: None });
         Arc::new(Slot { connections, encoding, deadline, state })
     }
 
@@ -194,7 +198,7 @@ impl Slot {
     /// Takes events into an empty inbox, or leaves a waker. False once the call is over and there are no more.
     pub(super) fn poll_fill(&self, events: &mut Inbox, cx: &Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
-        let State { place, waiters, why } = &mut *state;
+        let State { place, waiters, why, .. } = &mut *state;
         match place {
             Place::Waiting { call, .. } => {
                 inbox::fill(events, || {
@@ -349,12 +353,13 @@ impl Slot {
     }
 
     /// How the call ended, or else a waker is left.
-    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<CallClosed> {
+    pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<CallEnd> {
         let mut state = self.lock();
         state.take_end();
-        let closed = match &mut state.place {
+        let State { place, verdict, waiters, .. } = &mut *state;
+        let closed = match place {
             Place::Waiting { .. } => {
-                state.waiters.wait(Wait::End, cx);
+                waiters.wait(Wait::End, cx);
                 return Poll::Pending;
             }
             Place::Live { shared, id, .. } => {
@@ -363,13 +368,14 @@ impl Slot {
                     connection.wait(*id, Wait::End, cx);
                     return Poll::Pending;
                 };
+                *verdict = connection.take_verdict(*id);
                 connection.forget(*id);
                 end
             }
-            Place::Over(closed) => return Poll::Ready(*closed),
+            Place::Over(closed) => *closed,
         };
-        state.place = Place::Over(closed);
-        Poll::Ready(closed)
+        *place = Place::Over(closed);
+        Poll::Ready(CallEnd { closed, verdict: verdict.take() })
     }
 
     /// The reason for which the call is over, as far as that is known.
@@ -395,9 +401,16 @@ impl State {
     fn take_end(&mut self) {
         let Place::Waiting { call, .. } = &mut self.place else { return };
         if call.is_terminal() {
-            let end = std::iter::from_fn(|| call.poll_event()).last();
-            if let Some(Event::Closed(closed)) = end {
-                self.place = Place::Over(without_connection(closed));
+            let mut end = None;
+            while let Some(event) = call.poll_event() {
+                match event {
+                    Event::Finished(verdict) => self.verdict = Some(verdict),
+                    Event::Closed(closed) => end = Some(without_connection(closed)),
+                    _ => {}
+                }
+            }
+            if let Some(closed) = end {
+                self.place = Place::Over(closed);
             }
         }
     }

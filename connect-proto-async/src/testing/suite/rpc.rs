@@ -227,15 +227,20 @@ pub async fn closing_never_waits(runtime: Arc<dyn Runtime>) {
         let server = serve(&runtime, ServerConfig::default()).await;
         let channel = channel(&runtime, &server, protocol);
 
-        // Before there is a connection.
-        let call = channel.call(&procedure("Count")).server_stream("5").expect("a call");
-        let closed = call.close().await;
-        assert_eq!((closed.reason, closed.processed), (CloseReason::Unsent, Processed::No), "{protocol:?}");
+        // As soon as it is opened: mostly before there is a connection.
+        let call = channel.call(&procedure("Pause")).server_stream("").expect("a call");
+        let closed = call.close().await.closed;
+        match closed.reason {
+            CloseReason::Unsent => assert_eq!(closed.processed, Processed::No),
+            reason => assert_eq!(reason, CloseReason::Drained, "{protocol:?}"),
+        }
 
         // In the middle of a response that is about to end.
         let mut call = channel.call(&procedure("Pause")).server_stream("").expect("a call");
         assert_eq!(text(&mut call).await.as_deref(), Some("0"));
-        let closed = call.close().await;
+        let end = call.close().await;
+        let closed = end.closed;
+        assert!(matches!(end.verdict, Some(Ok(_))), "the trailers have come: {end:?}");
         assert_eq!((closed.reason, closed.fate), (CloseReason::Drained, Fate::Reusable), "{protocol:?}");
 
         // Of one that never ends.
@@ -245,7 +250,8 @@ pub async fn closing_never_waits(runtime: Arc<dyn Runtime>) {
         });
         let mut call = endless.server_stream("endless").expect("a call");
         assert_eq!(text(&mut call).await.as_deref(), Some("0"));
-        let closed = within(&*runtime, Duration::from_secs(5), call.close()).await.expect("it ends in time");
+        let closed =
+            within(&*runtime, Duration::from_secs(5), call.close()).await.expect("it ends in time").closed;
         assert_eq!(closed.reason, CloseReason::DrainTimedOut, "{protocol:?}");
         assert_eq!(closed.fate == Fate::Reusable, protocol == Protocol::Http2);
 
@@ -264,7 +270,7 @@ pub async fn dropping_aborts(runtime: Arc<dyn Runtime>) {
         let error = receiver.recv().await.expect_err("it was given up");
         assert_eq!(error.code(), Code::Canceled);
         assert_eq!(
-            receiver.ended().await.reason.initiator(),
+            receiver.ended().await.closed.reason.initiator(),
             CloseReason::Aborted(AbortReason::Dropped).initiator()
         );
 
