@@ -287,6 +287,11 @@ impl<S: Side> Entry<S> {
         }
     }
 
+    /// Client: whether nothing of the call was sent.
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(&self.stage, Stage::Live(live) if live.call.is_unsent())
+    }
+
     /// Writes for one turn: heads and ends, and about `max` bytes of the body.
     pub(super) fn write(
         &mut self,

@@ -139,13 +139,29 @@ impl<R: Role> Connection<R> {
         }
     }
 
-    /// Bytes of the body that came in over HTTP/1.1 and that the window does not have back yet.
+    /// Bytes of bodies that came in and that the windows do not have back yet.
+    ///
+    /// # Panics
+    /// If one is nowhere.
     #[cfg(any(feature = "testing", test))]
     pub(crate) fn held_bytes(&self) -> u64 {
         match &self.protocol {
             Protocol::Http1(http1) => http1.exchange.wire.held,
             #[cfg(feature = "http2")]
-            _ => 0,
+            Protocol::Http2(multiplex) => {
+                multiplex.engine.check_conservation();
+                multiplex.engine.held_bytes()
+            }
+        }
+    }
+
+    /// What this side may send, and what it may be sent, over HTTP/2: on each stream and, without an id, in all.
+    #[cfg(any(feature = "testing", test))]
+    pub(crate) fn windows(&self) -> Vec<(Option<u32>, [usize; 2])> {
+        match &self.protocol {
+            Protocol::Http1(_) => Vec::new(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.engine.windows(),
         }
     }
 

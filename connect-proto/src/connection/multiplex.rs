@@ -308,7 +308,17 @@ impl<S: Side> Multiplex<S> {
         self.why.get_or_insert(NotReusable::ShutDown);
         self.grace = earliest(self.grace, Some(now.saturating_add(grace)));
         self.engine.shut_down(now, grace);
+        self.lose_unsent(now);
         self.deliver(now);
+    }
+
+    /// Ends the calls of which nothing was sent.
+    fn lose_unsent(&mut self, now: Instant) {
+        for id in self.calls.ids() {
+            if self.calls.get(id).is_some_and(|entry| entry.is_unsent()) {
+                self.input(now, id, Input::Lost { kind: LostKind::ShutDown, processed: Processed::No });
+            }
+        }
     }
 
     // Outputs
@@ -410,7 +420,8 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(earliest(self.calls.next_due(), self.grace), self.engine.poll_timeout())
+        let grace = self.grace.filter(|_| !self.engine.is_closed());
+        earliest(earliest(self.calls.next_due(), grace), self.engine.poll_timeout())
     }
 
     pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {

@@ -453,7 +453,7 @@ impl Client {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(feature = "testing", test))]
 impl<R: Role> Engine<R> {
     /// Every byte of every window is somewhere: what the connection holds is what its streams hold.
     pub(crate) fn check_conservation(&self) {
@@ -466,6 +466,25 @@ impl<R: Role> Engine<R> {
         assert_eq!(self.recv.held(), held, "bytes of the connection's window that no stream holds");
     }
 
+    /// Bytes that came in and were not consumed.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.recv.held().into()
+    }
+
+    /// What this side may send, and what it may be sent, on each stream that is not closed and, without an id, in all.
+    pub(crate) fn windows(&self) -> Vec<(Option<u32>, [usize; 2])> {
+        let window = |send: SendWindow, recv: &RecvWindow| {
+            [send.available(), usize::try_from(recv.open()).unwrap_or(0)]
+        };
+        let live = self.streams.iter().filter(|(_, stream)| !stream.state.is_closed());
+        let of_streams =
+            live.filter_map(|(_, stream)| Some((Some(stream.id?.get()), window(stream.send, &stream.recv))));
+        of_streams.chain([(None, window(self.send, &self.recv))]).collect()
+    }
+}
+
+#[cfg(test)]
+impl<R: Role> Engine<R> {
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.active == 0

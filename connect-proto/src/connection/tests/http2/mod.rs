@@ -4,6 +4,7 @@ mod calls;
 mod crowd;
 mod ending;
 mod phases;
+mod properties;
 mod raw;
 
 use std::collections::HashMap;
