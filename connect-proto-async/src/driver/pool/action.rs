@@ -53,7 +53,7 @@ pub(crate) enum Action<C, W> {
     /// End a call that waited: it gets no connection, and nothing of it was sent.
     Fail(W, Failure),
     /// Let a connection end with the calls it has.
-    ShutDown(ConnectionId, C),
+    ShutDown(C),
 }
 
 /// Why a call gets no connection.

@@ -86,10 +86,7 @@ impl Scene {
                 Action::GiveUp(id) => format!("give up {}", self.number(id)),
                 Action::Assign(assigned) => self.assigned(assigned),
                 Action::Fail(call, why) => format!("{call} fails: {why}"),
-                Action::ShutDown(id, connection) => {
-                    assert_eq!(self.number(id), connection);
-                    format!("shut down {connection}")
-                }
+                Action::ShutDown(connection) => format!("shut down {connection}"),
             });
         }
         told

@@ -350,6 +350,29 @@ pub async fn a_shutdown_ends_within_its_grace(runtime: Arc<dyn Runtime>) {
     }
 }
 
+/// A channel that is shut down lets its calls end, takes no more, and cuts off what does not end within the grace.
+pub async fn a_channel_shuts_down(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = self::channel(&runtime, &server, protocol);
+        let mut call = channel.call(&procedure("Pause")).server_stream("").expect("a call");
+        assert_eq!(text(&mut call).await.as_deref(), Some("0"));
+        let shutdown = channel.clone();
+        let cut = super::spawn(&*runtime, async move { shutdown.shutdown(Duration::from_secs(5)).await });
+        assert_eq!(text(&mut call).await.as_deref(), Some("1"));
+        assert_eq!(text(&mut call).await, None);
+        assert_eq!(cut.await, 0, "{protocol:?}");
+        let error = channel.call(&procedure("Echo")).unary("").await.expect_err("it is shut down");
+        assert_eq!(error.code(), Code::Unavailable);
+
+        let channel = self::channel(&runtime, &server, protocol);
+        let mut call = channel.call(&procedure("Count")).server_stream("endless").expect("a call");
+        assert_eq!(text(&mut call).await.as_deref(), Some("0"));
+        assert_eq!(channel.shutdown(Duration::from_millis(50)).await, 1, "{protocol:?}");
+        while call.recv().await.is_ok_and(|message| message.is_some_and(|message| !message.is_empty())) {}
+    }
+}
+
 /// One call more than the limit is refused at once, and the next is welcome.
 pub async fn too_many_calls_are_shed(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
