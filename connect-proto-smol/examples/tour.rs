@@ -9,5 +9,5 @@ use connect_proto_smol::Smol;
 mod tour;
 
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    smol::block_on(tour::take(Arc::new(Smol::default())))
+    smol::block_on(tour::take(Arc::new(Smol::global())))
 }

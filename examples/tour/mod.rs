@@ -13,8 +13,8 @@ use connect_proto::call::{DrainBudget, Duplex};
 use connect_proto::connection::Fate;
 use connect_proto::error::{CloseReason, Code, RpcError};
 use connect_proto_async::{
-    Address, CallBuilder, CallEnd, Channel, ChannelConfig, OpenError, Procedure, Protocol, Receiver, Response,
-    Runtime,
+    Address, CallBuilder, CallEnd, Channel, ChannelConfig, OpenError, Procedure, Protocol, Receiver,
+    Response, Runtime,
 };
 
 type Error = Box<dyn std::error::Error>;
@@ -96,7 +96,8 @@ impl Tour {
 
         let failed = self.call("Fail")?.unary("\"please\"").await;
         let detail = failed.as_ref().err().and_then(|error| error.details().first());
-        let detail = detail.map(|detail| format!(", detail {} of {} bytes", detail.type_name, detail.value.len()));
+        let detail =
+            detail.map(|detail| format!(", detail {} of {} bytes", detail.type_name, detail.value.len()));
         let (result, ok) = error_text(&failed, Code::ResourceExhausted);
         let result = format!("{result}{}", detail.as_deref().unwrap_or_default());
         self.line("error", "Fail", &result, ok && detail.is_some());

@@ -45,7 +45,9 @@ fn router(runtime: Arc<dyn Runtime>) -> Router {
             pending::<Result<(), RpcError>>().await
         })
         .server_stream(&procedure("Flood"), flood)
-        .server_stream(&procedure("NoHead"), |_: Context, _: Bytes, _: Responses| pending::<Result<(), RpcError>>())
+        .server_stream(&procedure("NoHead"), |_: Context, _: Bytes, _: Responses| {
+            pending::<Result<(), RpcError>>()
+        })
 }
 
 fn procedure(method: &str) -> Procedure {
