@@ -2,12 +2,17 @@
 #![forbid(unsafe_code)]
 
 mod driver;
+mod rpc;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
 
-/// A stand-in until the client is there.
-#[derive(Debug)]
-pub struct Channel;
-/// A stand-in until the server is there.
-#[derive(Debug)]
-pub struct Server;
+pub use connect_proto::client::Procedure;
+pub use driver::pool::{PoolConfig, PoolCounters, Protocol};
+pub use rpc::client::{CallBuilder, CallEnd, Channel, ChannelConfig, ConfigError, Ending, Receiver, Sender};
+pub use rpc::server::{
+    Context, Ended, Requests, Responses, Router, Server, ServerConfig, ServerCounters, ShutdownReport,
+    Trailers,
+};
+pub use rpc::{OpenError, Response, SendError};

@@ -30,8 +30,8 @@ impl Instant {
     /// This instant moved later by `duration`; the last representable instant if that is too far.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Instant(self.0.saturating_add(nanos))
+        let nanos = duration.as_secs().saturating_mul(1_000_000_000);
+        Instant(self.0.saturating_add(nanos).saturating_add(u64::from(duration.subsec_nanos())))
     }
 
     /// How long after `earlier` this instant is; zero if it is not after it.
@@ -72,6 +72,7 @@ impl Clock {
     }
 
     /// Takes in the caller's `now` and returns the time to go by.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Instant) -> Instant {
         self.0 = self.0.max(now);
         self.0

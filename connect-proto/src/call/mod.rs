@@ -20,6 +20,8 @@ pub use limits::{DrainBudget, Limits};
 pub(crate) use drain::Drain;
 pub(crate) use events::Events;
 pub(crate) use life::{Next, Signal, client, server};
+#[cfg(feature = "http2")]
+pub(crate) use queue::Queue;
 pub(crate) use recv::{BodyKind, Fault, Found, RecvHalf, RecvInput, RecvState};
 pub(crate) use send::{SendHalf, SendInput, SendState};
 
@@ -33,7 +35,6 @@ use crate::message::{Form, Outbound};
 
 /// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SendError {
     /// The queue is full: the message comes back. [`Event::Writable`] tells when to try again.
     #[error("send queue full")]

@@ -1,18 +1,22 @@
 //! The calls of a connection that carries many: a slab, the timers of its calls, and the way from streams to them.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
+
+use bytes::Bytes;
 
 use super::CallId;
 use super::live::Live;
 use super::machine::Machine;
 use super::role::Side;
-use crate::call::{Input, Transmit};
+use crate::call::{Input, Queue, Transmit};
 use crate::http2::{Engine, StreamKey};
 use crate::time::Instant;
 
 /// Timers of calls that are gone are swept when there are so many more of them than calls.
 const STALE_TIMERS: usize = 64;
+/// Calls that an idle connection keeps room for.
+const IDLE_CALLS: usize = 4;
 
 /// The limits of calls, the next one first. One that its call is not [armed](Watch::armed) for is stale.
 pub(super) type Timers = BinaryHeap<Reverse<(Instant, CallId)>>;
@@ -21,7 +25,8 @@ pub(super) type Timers = BinaryHeap<Reverse<(Instant, CallId)>>;
 pub(super) struct Calls<S: Side> {
     slots: Vec<Slot<S>>,
     free: Vec<u32>,
-    by_stream: HashMap<StreamKey, CallId>,
+    /// The call on each stream, at the place that the stream has among the engine's.
+    by_stream: Vec<Option<CallId>>,
     timers: Timers,
     /// Never used twice, so that an id never names another call.
     next_generation: u32,
@@ -60,7 +65,7 @@ impl Watch {
             self.armed = Some(due);
             timers.push(Reverse((due, live.id)));
         }
-        self.tell(live.call.has_only_closed() || (live.call.has_events() && !live.told))
+        self.tell(live.call.has_only_closed() || live.has_news())
     }
 
     fn tell(&mut self, tells: bool) -> bool {
@@ -76,9 +81,29 @@ pub(super) enum Stage<S: Side> {
     Arrived {
         incoming: S::Incoming,
         told: bool,
-        inputs: Vec<Input>,
+        early: Early,
     },
-    Live(Live<S::Call>),
+    Live(Box<Live<S::Call>>),
+}
+
+/// What came of a request before its call was started: data, and what followed it.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    data: Queue<Bytes>,
+    rest: Queue<Input>,
+}
+
+impl Early {
+    pub(super) fn push(&mut self, input: Input) {
+        match input {
+            Input::Data(data) => self.data.push(data),
+            other => self.rest.push(other),
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Input> {
+        self.data.pop().map(Input::Data).or_else(|| self.rest.pop())
+    }
 }
 
 impl<S: Side> Calls<S> {
@@ -86,7 +111,7 @@ impl<S: Side> Calls<S> {
         Calls {
             slots: Vec::new(),
             free: Vec::new(),
-            by_stream: HashMap::new(),
+            by_stream: Vec::new(),
             timers: BinaryHeap::new(),
             next_generation: 0,
         }
@@ -116,9 +141,18 @@ impl<S: Side> Calls<S> {
             None => self.slots.push(slot),
         }
         if let Some(stream) = stream {
-            self.by_stream.insert(stream, id);
+            self.note_stream(stream, Some(id));
         }
         id
+    }
+
+    fn note_stream(&mut self, stream: StreamKey, id: Option<CallId>) {
+        if self.by_stream.len() <= stream.slot() {
+            self.by_stream.resize(stream.slot() + 1, None);
+        }
+        if let Some(place) = self.by_stream.get_mut(stream.slot()) {
+            *place = id;
+        }
     }
 
     pub(super) fn ids(&self) -> Vec<CallId> {
@@ -129,7 +163,7 @@ impl<S: Side> Calls<S> {
     pub(super) fn attach(&mut self, id: CallId, stream: StreamKey) {
         if let Some(entry) = self.get(id) {
             entry.stream = Some(stream);
-            self.by_stream.insert(stream, id);
+            self.note_stream(stream, Some(id));
         }
     }
 
@@ -142,28 +176,34 @@ impl<S: Side> Calls<S> {
         self.slot(id)?.entry.as_mut()
     }
 
-    pub(super) fn incoming(&self, id: CallId) -> Option<&S::Incoming> {
+    fn peek(&self, id: CallId) -> Option<&Entry<S>> {
         let (at, generation) = id.parts();
-        let slot = self.slots.get(at as usize).filter(|slot| slot.generation == generation)?;
-        match &slot.entry.as_ref()?.stage {
+        self.slots.get(at as usize).filter(|slot| slot.generation == generation)?.entry.as_ref()
+    }
+
+    pub(super) fn incoming(&self, id: CallId) -> Option<&S::Incoming> {
+        match &self.peek(id)?.stage {
             Stage::Arrived { incoming, .. } => Some(incoming),
             Stage::Live(_) => None,
         }
     }
 
     pub(super) fn on_stream(&self, stream: StreamKey) -> Option<CallId> {
-        self.by_stream.get(&stream).copied()
+        let id = self.by_stream.get(stream.slot()).copied().flatten()?;
+        self.peek(id).filter(|entry| entry.stream == Some(stream)).map(|_| id)
     }
 
-    pub(super) fn remove(&mut self, id: CallId) -> Option<Entry<S>> {
-        let entry = self.slot(id)?.entry.take()?;
-        if let Some(stream) = entry.stream {
-            self.by_stream.remove(&stream);
+    /// Drops a call. Returns its stream, and when its head went out.
+    pub(super) fn remove(&mut self, id: CallId) -> Option<(Option<StreamKey>, Option<Instant>)> {
+        let slot = self.slot(id)?;
+        let Entry { stream, head_at, .. } = *slot.entry.as_ref()?;
+        slot.entry = None;
+        if let Some(stream) = stream {
+            self.note_stream(stream, None);
         }
         self.free.push(id.parts().0);
         if self.is_empty() {
-            // A burst of calls does not keep its memory for the life of the connection.
-            *self = Calls { next_generation: self.next_generation, ..Calls::new() };
+            self.trim();
         } else if self.timers.len() > STALE_TIMERS + 4 * self.len() {
             let mut timers = std::mem::take(&mut self.timers);
             timers.retain(|Reverse((at, id))| {
@@ -171,25 +211,33 @@ impl<S: Side> Calls<S> {
             });
             self.timers = timers;
         }
-        Some(entry)
+        Some((stream, head_at))
+    }
+
+    /// A burst of calls does not keep its memory for the life of the connection.
+    fn trim(&mut self) {
+        self.slots.clear();
+        self.slots.shrink_to(IDLE_CALLS);
+        self.free.clear();
+        self.free.shrink_to(IDLE_CALLS);
+        self.by_stream.clear();
+        self.by_stream.shrink_to(IDLE_CALLS);
+        self.timers.clear();
+        self.timers.shrink_to(IDLE_CALLS);
     }
 
     /// Makes a call of a request that has arrived. Returns what came for it in the meantime.
-    pub(super) fn start(
-        &mut self,
-        id: CallId,
-        start: impl FnOnce(S::Incoming) -> S::Call,
-    ) -> Option<Vec<Input>> {
+    pub(super) fn start(&mut self, id: CallId, start: impl FnOnce(S::Incoming) -> S::Call) -> Option<Early> {
         let slot = self.slot(id)?;
         let entry = slot.entry.take()?;
-        let (stage, inputs) = match entry.stage {
-            Stage::Arrived { incoming, inputs, .. } => {
-                (Stage::Live(Live::new(id, start(incoming))), Some(inputs))
+        let (stage, early) = match entry.stage {
+            Stage::Arrived { incoming, early, .. } => {
+                (Stage::Live(Box::new(Live::new(id, start(incoming)))), Some(early))
             }
             live => (live, None),
         };
         slot.entry = Some(Entry { stage, ..entry });
-        inputs
+        early
     }
 
     /// See [`Watch::update`].
@@ -237,6 +285,11 @@ impl<S: Side> Entry<S> {
             Stage::Arrived { .. } => true,
             Stage::Live(live) => !live.call.is_terminal(),
         }
+    }
+
+    /// Client: whether nothing of the call was sent.
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(&self.stage, Stage::Live(live) if live.call.is_unsent())
     }
 
     /// Writes for one turn: heads and ends, and about `max` bytes of the body.

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
-use super::calls::{Calls, Entry, Stage, Timers, Watch};
+use super::calls::{Calls, Early, Entry, Stage, Timers, Watch};
 use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
 use super::{CallClosed, CallId, Notice};
-use crate::call::{Closed, Event, Input, Processed};
+use crate::call::{Event, Input, Processed};
 use crate::error::{AbortReason, CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
 use crate::http2::{self, Engine, StreamKey};
@@ -81,6 +81,10 @@ impl<S: Side> OnStream<'_, S> {
         &self.live.call
     }
 
+    pub(super) fn call_mut(&mut self) -> &mut S::Call {
+        &mut self.live.call
+    }
+
     pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
         let done = self.live.command(&mut self.carrier, now, command);
         self.touched();
@@ -146,6 +150,10 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        if !is_due(self.calls.next_due()) && !is_due(self.grace) && !self.engine.is_due(now) {
+            return;
+        }
         if self.grace.is_some_and(|until| now >= until) {
             self.grace = None;
             self.abort_all(now);
@@ -185,7 +193,7 @@ impl<S: Side> Multiplex<S> {
                         let id = self.calls.insert(Some(stream), |_| Stage::Arrived {
                             incoming,
                             told: false,
-                            inputs: Vec::new(),
+                            early: Early::default(),
                         });
                         self.touched(id);
                         continue;
@@ -209,7 +217,7 @@ impl<S: Side> Multiplex<S> {
         let Some(entry) = self.calls.get(id) else { return };
         match &mut entry.stage {
             // Bounded by the stream's window, which nothing widens before the call is started.
-            Stage::Arrived { inputs, .. } => inputs.push(input),
+            Stage::Arrived { early, .. } => early.push(input),
             Stage::Live(live) => {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.input(&mut carrier, now, input);
@@ -223,7 +231,7 @@ impl<S: Side> Multiplex<S> {
 
     /// Takes a call, which gets a stream at once or when there is one.
     pub(super) fn open(&mut self, now: Instant, call: S::Call) -> CallId {
-        let id = self.calls.insert(None, |id| Stage::Live(Live::new(id, call)));
+        let id = self.calls.insert(None, |id| Stage::Live(Box::new(Live::new(id, call))));
         self.waiting.push_back(id);
         self.touched(id);
         self.assign(now);
@@ -285,8 +293,8 @@ impl<S: Side> Multiplex<S> {
         id: CallId,
         start: impl FnOnce(S::Incoming) -> S::Call,
     ) -> bool {
-        let Some(inputs) = self.calls.start(id, start) else { return false };
-        for input in inputs {
+        let Some(mut early) = self.calls.start(id, start) else { return false };
+        while let Some(input) = early.pop() {
             self.input(now, id, input);
         }
         if let Some(stream) = self.calls.get(id).and_then(|entry| entry.stream) {
@@ -300,7 +308,17 @@ impl<S: Side> Multiplex<S> {
         self.why.get_or_insert(NotReusable::ShutDown);
         self.grace = earliest(self.grace, Some(now.saturating_add(grace)));
         self.engine.shut_down(now, grace);
+        self.lose_unsent(now);
         self.deliver(now);
+    }
+
+    /// Ends the calls of which nothing was sent.
+    fn lose_unsent(&mut self, now: Instant) {
+        for id in self.calls.ids() {
+            if self.calls.get(id).is_some_and(|entry| entry.is_unsent()) {
+                self.input(now, id, Input::Lost { kind: LostKind::ShutDown, processed: Processed::No });
+            }
+        }
     }
 
     // Outputs
@@ -333,12 +351,12 @@ impl<S: Side> Multiplex<S> {
                 }
                 Stage::Arrived { .. } => {}
                 Stage::Live(live) if live.call.has_only_closed() => {
-                    if let Some(Event::Closed(closed)) = live.call.poll_event() {
-                        return Some(self.retire(id, closed));
+                    if let Some(closed) = self.poll_closed(id) {
+                        return Some(Notice::Closed(id, closed));
                     }
                 }
-                Stage::Live(live) if live.call.has_events() && !live.told => {
-                    live.told = true;
+                Stage::Live(live) if live.has_news() => {
+                    live.tell();
                     return Some(Notice::Readable(id));
                 }
                 Stage::Live(_) => {}
@@ -347,19 +365,24 @@ impl<S: Side> Multiplex<S> {
         if std::mem::take(&mut self.suspect) {
             return Some(Notice::Suspect);
         }
-        match self.reuse() {
-            Err(why) if self.engine.is_closed() && self.calls.is_empty() && !self.ended_told => {
-                self.ended_told = true;
-                Some(Notice::Ended(why))
-            }
-            _ => None,
+        if !self.engine.is_closed() || !self.calls.is_empty() || self.ended_told {
+            return None;
         }
+        let why = self.reuse().err()?;
+        self.ended_told = true;
+        Some(Notice::Ended(why))
     }
 
-    fn retire(&mut self, id: CallId, closed: Closed) -> Notice {
+    /// The end of a call, if it is there and nothing comes before it.
+    pub(super) fn poll_closed(&mut self, id: CallId) -> Option<CallClosed> {
+        let Stage::Live(live) = &mut self.calls.get(id)?.stage else { return None };
+        if !live.call.has_only_closed() {
+            return None;
+        }
+        let Event::Closed(closed) = live.call.poll_event()? else { return None };
         let fate = self.reuse();
-        let Some(entry) = self.calls.remove(id) else { return Notice::Ended(NotReusable::Lost) };
-        if let Some(stream) = entry.stream {
+        let (stream, head_at) = self.calls.remove(id)?;
+        if let Some(stream) = stream {
             // The engine goes by the latest time that it was told.
             self.engine.release(Instant::ORIGIN, stream);
         } else if let Some(at) = self.waiting.iter().position(|waits| *waits == id) {
@@ -370,8 +393,8 @@ impl<S: Side> Multiplex<S> {
             CloseReason::Deadline | CloseReason::DrainTimedOut | CloseReason::Aborted(_)
         );
         // Nothing came on the whole connection since the head went out: it may be dead without knowing.
-        self.suspect |= gave_up && entry.head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
-        Notice::Closed(id, CallClosed::new(closed, fate))
+        self.suspect |= gave_up && head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
+        Some(CallClosed::new(closed, fate))
     }
 
     /// Whether the connection takes further calls.
@@ -397,7 +420,8 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(earliest(self.calls.next_due(), self.grace), self.engine.poll_timeout())
+        let grace = self.grace.filter(|_| !self.engine.is_closed());
+        earliest(earliest(self.calls.next_due(), grace), self.engine.poll_timeout())
     }
 
     pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {

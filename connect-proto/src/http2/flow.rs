@@ -63,9 +63,9 @@ impl RecvWindow {
         self.held
     }
 
-    /// The peer has sent `n` bytes.
+    /// The peer has sent `n` bytes. None need no window, even where it is negative (section 6.9.1).
     pub(super) fn receive(&mut self, n: u32) -> Result<(), Exceeded> {
-        if i64::from(n) > self.open {
+        if n > 0 && i64::from(n) > self.open {
             return Err(Exceeded);
         }
         self.open -= i64::from(n);
@@ -137,6 +137,7 @@ mod tests {
         window.retarget(50);
         assert!(window.is_conserved());
         assert_eq!(window.receive(1), Err(Exceeded));
+        assert_eq!(window.receive(0), Ok(()));
         assert_eq!(window.consume(100), 100);
         assert_eq!(window.update(), Some(100));
         assert_eq!(window.open(), 50);

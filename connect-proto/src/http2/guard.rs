@@ -134,6 +134,7 @@ impl Guard {
     }
 
     /// A frame with `len` bytes of a message came or went: honest peers ping and widen windows the more there are.
+    #[inline]
     pub(super) fn message_frame(&mut self, len: usize) {
         let [.., pings, _, empty_frames] = &mut self.buckets;
         pings.give(1, self.rates.pings);
@@ -161,6 +162,7 @@ impl Bucket {
         true
     }
 
+    #[inline]
     fn give(&mut self, tokens: u32, rate: Rate) {
         self.level = self.level.saturating_add(tokens).min(rate.burst);
     }

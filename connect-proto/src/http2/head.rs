@@ -70,12 +70,12 @@ impl Fields {
     }
 
     /// Takes in one field. After a fault it does nothing.
-    pub(super) fn add(&mut self, field: Field) {
+    pub(super) fn add(&mut self, field: &Field) {
         if self.fault.is_some() {
             return;
         }
         let added = match field {
-            Field::Pseudo(name, value) => self.add_pseudo(name, value),
+            Field::Pseudo(name, value) => self.add_pseudo(*name, value),
             Field::Header(name, value) => self.add_header(name, value),
             Field::BadName | Field::BadValue(_) => Err(PeerMisbehaved::MalformedHead),
         };
@@ -91,7 +91,7 @@ impl Fields {
         self.section == Section::Response && self.status.is_some_and(|status| status.is_informational())
     }
 
-    fn add_pseudo(&mut self, name: Pseudo, value: Bytes) -> Result<(), PeerMisbehaved> {
+    fn add_pseudo(&mut self, name: Pseudo, value: &Bytes) -> Result<(), PeerMisbehaved> {
         let fault = PeerMisbehaved::MalformedHead;
         let belongs = match self.section {
             Section::Request => name != Pseudo::Status,
@@ -102,16 +102,16 @@ impl Fields {
             return Err(fault);
         }
         let repeated = match name {
-            Pseudo::Method => self.method.replace(Method::from_bytes(&value).map_err(|_| fault)?).is_some(),
-            Pseudo::Scheme => self.scheme.replace(scheme(&value).ok_or(fault)?).is_some(),
-            Pseudo::Authority => self.authority.replace(value).is_some(),
-            Pseudo::Path => self.path.replace(value).is_some(),
-            Pseudo::Status => self.status.replace(status(&value).ok_or(fault)?).is_some(),
+            Pseudo::Method => self.method.replace(Method::from_bytes(value).map_err(|_| fault)?).is_some(),
+            Pseudo::Scheme => self.scheme.replace(scheme(value).ok_or(fault)?).is_some(),
+            Pseudo::Authority => self.authority.replace(value.clone()).is_some(),
+            Pseudo::Path => self.path.replace(value.clone()).is_some(),
+            Pseudo::Status => self.status.replace(status(value).ok_or(fault)?).is_some(),
         };
         if repeated { Err(fault) } else { Ok(()) }
     }
 
-    fn add_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), PeerMisbehaved> {
+    fn add_header(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), PeerMisbehaved> {
         let fault = PeerMisbehaved::MalformedHead;
         self.seen += 1;
         if self.seen > self.max_headers {
@@ -122,7 +122,7 @@ impl Fields {
         if is_blank(bytes.first()) || is_blank(bytes.last()) {
             return Err(fault);
         }
-        match Special::of(&name) {
+        match Special::of(name) {
             None => {}
             Some(Special::Host) => self.has_host = true,
             Some(Special::Connection) => return Err(fault),
@@ -135,14 +135,14 @@ impl Fields {
                 }
             }
             Some(Special::Cookie) => {
-                self.crumbs.push(value);
+                self.crumbs.push(value.clone());
                 return Ok(());
             }
         }
         if self.seen == 1 && self.section != Section::Trailers {
             self.headers.try_reserve(USUAL_HEADERS).map_err(|_| fault)?;
         }
-        self.headers.try_append(name, value).map_err(|_| fault)?;
+        self.headers.try_append(name, value.clone()).map_err(|_| fault)?;
         Ok(())
     }
 
@@ -164,8 +164,11 @@ impl Fields {
         Ok(())
     }
 
-    /// The head of a request.
-    pub(super) fn into_request(mut self) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
+    /// The head of a request. `last` is the target of the one before it.
+    pub(super) fn into_request(
+        mut self,
+        last: &mut LastTarget,
+    ) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
         self.finish()?;
         let fault = PeerMisbehaved::MalformedHead;
         let method = self.method.ok_or(fault)?;
@@ -174,13 +177,11 @@ impl Fields {
             return Err(PeerMisbehaved::InvalidTarget);
         }
         let (scheme, path) = (self.scheme.ok_or(fault)?, self.path.ok_or(fault)?);
-        let authority = match self.authority {
-            Some(authority) if self.has_host => Some(agreed_authority(authority, &self.headers)?),
-            Some(authority) => Some(authority_of(authority)?),
-            None => None,
-        };
+        if let Some(authority) = self.authority.as_ref().filter(|_| self.has_host) {
+            check_host(authority, &self.headers)?;
+        }
         let mut parts = Box::new(http::Request::new(()).into_parts().0);
-        parts.uri = target(&method, scheme, authority, path)?;
+        parts.uri = last.uri(&method, scheme, self.authority, path)?;
         parts.method = method;
         parts.version = Version::HTTP_2;
         parts.headers = self.headers;
@@ -218,12 +219,45 @@ fn status(value: &[u8]) -> Option<StatusCode> {
     StatusCode::from_bytes(value).ok().filter(|status| *status != StatusCode::SWITCHING_PROTOCOLS)
 }
 
-/// The authority, if a `host` field does not say something else (section 8.3.1).
-fn agreed_authority(authority: Bytes, headers: &HeaderMap) -> Result<Authority, PeerMisbehaved> {
-    if headers.get_all(header::HOST).iter().any(|host| *host.as_bytes() != *authority) {
+/// A `host` field must not say something else than the authority (section 8.3.1).
+fn check_host(authority: &Bytes, headers: &HeaderMap) -> Result<(), PeerMisbehaved> {
+    if headers.get_all(header::HOST).iter().any(|host| *host.as_bytes() != **authority) {
         return Err(PeerMisbehaved::InvalidHost);
     }
-    authority_of(authority)
+    Ok(())
+}
+
+/// The authority and the path of the last request. Mostly the next one has the same, which are not judged again then.
+#[derive(Debug, Default)]
+pub(super) struct LastTarget {
+    authority: Option<Authority>,
+    path: Option<PathAndQuery>,
+}
+
+impl LastTarget {
+    fn uri(
+        &mut self,
+        method: &Method,
+        scheme: Scheme,
+        authority: Option<Bytes>,
+        path: Bytes,
+    ) -> Result<Uri, PeerMisbehaved> {
+        let mut parts = uri::Parts::default();
+        if let Some(authority) = authority {
+            let same = self.authority.take().filter(|last| *last.as_str().as_bytes() == *authority);
+            self.authority = Some(same.map_or_else(|| authority_of(authority), Ok)?);
+            parts.scheme = Some(scheme);
+            parts.authority.clone_from(&self.authority);
+        }
+        if *method == Method::OPTIONS && *path == *b"*" {
+            parts.path_and_query = Some(PathAndQuery::from_static("*"));
+        } else {
+            let same = self.path.take().filter(|last| *last.as_str().as_bytes() == *path);
+            self.path = Some(same.map_or_else(|| path_of(path), Ok)?);
+            parts.path_and_query.clone_from(&self.path);
+        }
+        Uri::from_parts(parts).map_err(|_| PeerMisbehaved::InvalidTarget)
+    }
 }
 
 fn authority_of(authority: Bytes) -> Result<Authority, PeerMisbehaved> {
@@ -233,23 +267,11 @@ fn authority_of(authority: Bytes) -> Result<Authority, PeerMisbehaved> {
     Authority::from_maybe_shared(authority).map_err(|_| PeerMisbehaved::InvalidHost)
 }
 
-fn target(
-    method: &Method,
-    scheme: Scheme,
-    authority: Option<Authority>,
-    path: Bytes,
-) -> Result<Uri, PeerMisbehaved> {
-    let is_path = path.first() == Some(&b'/') && !path.contains(&b'#');
-    let is_asterisk = *method == Method::OPTIONS && *path == *b"*";
-    if !is_path && !is_asterisk {
+fn path_of(path: Bytes) -> Result<PathAndQuery, PeerMisbehaved> {
+    if path.first() != Some(&b'/') || path.contains(&b'#') {
         return Err(PeerMisbehaved::InvalidTarget);
     }
-    let path = PathAndQuery::from_maybe_shared(path).map_err(|_| PeerMisbehaved::InvalidTarget)?;
-    let mut parts = uri::Parts::default();
-    parts.scheme = authority.is_some().then_some(scheme);
-    parts.authority = authority;
-    parts.path_and_query = Some(path);
-    Uri::from_parts(parts).map_err(|_| PeerMisbehaved::InvalidTarget)
+    PathAndQuery::from_maybe_shared(path).map_err(|_| PeerMisbehaved::InvalidTarget)
 }
 
 /// A field with rules of its own.

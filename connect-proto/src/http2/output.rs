@@ -52,29 +52,35 @@ pub(super) struct Output {
 }
 
 impl Output {
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Acknowledged bytes since the beginning.
+    #[inline]
     pub(super) fn written(&self) -> u64 {
         self.written
     }
 
     /// Bytes since the beginning, with those that wait.
+    #[inline]
     pub(super) fn end(&self) -> u64 {
         self.written + self.len as u64
     }
 
     /// Answers to the peer's own frames that are not acknowledged.
+    #[inline]
     pub(super) fn replies(&self) -> usize {
         self.replies.len()
     }
 
+    #[inline]
     fn mark(&self) -> Mark {
         Mark { at: self.end(), staged: self.staged_written + self.staged.len() as u64 }
     }
@@ -261,6 +267,7 @@ impl Output {
         *self = Output { written: self.end(), shown: self.end(), dead: true, ..Output::default() };
     }
 
+    #[inline]
     pub(super) fn is_dead(&self) -> bool {
         self.dead
     }

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode, request, response};
 
-use super::head::{Fields, ReceivedHead, Section, write_request, write_response};
+use super::head::{Fields, LastTarget, ReceivedHead, Section, write_request, write_response};
 use super::hpack::Block;
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
@@ -33,7 +33,7 @@ pub trait Side: Sized {
     /// What the head of a received message is.
     const SECTION: Section;
 
-    fn read_head(fields: Fields) -> Result<ReceivedHead<Self::In>, PeerMisbehaved>;
+    fn read_head(fields: Fields, last: &mut LastTarget) -> Result<ReceivedHead<Self::In>, PeerMisbehaved>;
     fn write_head(block: &mut Block<'_>, parts: &Self::Out, body: BodySize);
     /// Whether what is received under this head has no body, whatever its content-length says.
     fn is_bodiless(parts: &Self::In) -> bool;
@@ -51,7 +51,10 @@ impl Side for ClientRole {
     const IS_SERVER: bool = false;
     const SECTION: Section = Section::Response;
 
-    fn read_head(fields: Fields) -> Result<ReceivedHead<response::Parts>, PeerMisbehaved> {
+    fn read_head(
+        fields: Fields,
+        _: &mut LastTarget,
+    ) -> Result<ReceivedHead<response::Parts>, PeerMisbehaved> {
         fields.into_response()
     }
 
@@ -80,8 +83,11 @@ impl Side for ServerRole {
     const IS_SERVER: bool = true;
     const SECTION: Section = Section::Request;
 
-    fn read_head(fields: Fields) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
-        fields.into_request()
+    fn read_head(
+        fields: Fields,
+        last: &mut LastTarget,
+    ) -> Result<ReceivedHead<request::Parts>, PeerMisbehaved> {
+        fields.into_request(last)
     }
 
     fn write_head(block: &mut Block<'_>, parts: &response::Parts, body: BodySize) {

@@ -29,6 +29,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Puts a stream at the end of the queue, unless it is in it.
+    #[inline]
     pub(super) fn ready(&mut self, streams: &mut Streams, key: StreamKey) {
         if let Some(stream) = streams.get_mut(key)
             && stream.turn != Turn::Ready
@@ -60,11 +61,13 @@ impl Schedule {
     }
 
     /// Whether [`next`](Self::next) may find one.
+    #[inline]
     pub(super) fn is_empty(&self, connection_open: bool) -> bool {
         self.ready.is_empty() && (self.waiting.is_empty() || !connection_open)
     }
 
     /// The stream whose turn it is. Those that have waited for the connection's window come first when it is open.
+    #[inline]
     pub(super) fn next(&mut self, streams: &mut Streams, connection_open: bool) -> Option<StreamKey> {
         while connection_open && let Some(key) = self.waiting.pop_front() {
             if let Some(stream) = streams.get_mut(key) {

@@ -78,6 +78,7 @@ pub(super) enum Refused {
 
 impl State {
     /// The next state: the one place where the state of a stream changes.
+    #[inline]
     pub(super) fn step(self, on: Input) -> Result<State, Refused> {
         match self {
             State::Idle => idle(on),
@@ -86,11 +87,13 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn is_closed(self) -> bool {
         matches!(self, State::Closed(_))
     }
 
     /// Whether the peer may still send a part of its message.
+    #[inline]
     pub(super) fn is_receiving(self) -> bool {
         matches!(self, State::Live { recv: Half::Head | Half::Body, .. })
     }

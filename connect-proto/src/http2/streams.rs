@@ -19,6 +19,14 @@ pub struct StreamKey {
     generation: u32,
 }
 
+impl StreamKey {
+    /// Where the stream is among those that are not released.
+    #[inline]
+    pub(crate) fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -157,16 +165,19 @@ impl Streams {
         }
     }
 
+    #[inline]
     pub(super) fn get(&self, key: StreamKey) -> Option<&Stream> {
         let slot = self.slots.get(key.slot as usize)?;
         slot.stream.as_ref().filter(|_| slot.generation == key.generation)
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         slot.stream.as_mut().filter(|_| slot.generation == key.generation)
     }
 
+    #[inline]
     pub(super) fn find(&self, id: StreamId) -> Option<StreamKey> {
         self.ids.get(&id).copied()
     }

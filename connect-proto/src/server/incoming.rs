@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request};
 
 use super::call::{Call, Opening};
@@ -12,6 +12,7 @@ use super::{MethodSpec, ServerConfig, response};
 use crate::call::{Duplex, Kind};
 use crate::compress::Compression;
 use crate::error::{PeerMisbehaved, RpcError};
+use crate::fields::read_length;
 use crate::metadata::Metadata;
 use crate::time::Instant;
 use crate::wire::get_query::{self, GetQuery};
@@ -132,11 +133,7 @@ impl Incoming {
     /// The timeout that the client asks for. A malformed one is answered when the call is started.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
-        self.read_timeout().ok().flatten()
-    }
-
-    fn read_timeout(&self) -> Result<Option<Duration>, PeerMisbehaved> {
-        self.parts.headers.get(names::TIMEOUT).map(timeout::read_connect).transpose()
+        timeout::read_connect(self.parts.headers.get(names::TIMEOUT)?).ok()
     }
 
     /// Starts the call of a procedure. A request that does not fit it becomes a call that answers by itself.
@@ -144,24 +141,23 @@ impl Incoming {
     /// The checks come in this order: method, content type, HTTP version, then everything that can be answered in
     /// the form of the protocol.
     pub fn start(self, now: Instant, config: &Arc<ServerConfig>, spec: &MethodSpec) -> Call {
+        let named = Named::of(&self.parts.headers, self.is_streaming());
         if let Err(refusal) = self.admit(spec) {
-            return Call::answered(now, config, self.opening(None), refusal.into_opening_error());
+            return Call::answered(now, config, self.opening(&named, None), refusal.into_opening_error());
         }
-        let (request_compression, timeout) = match self.negotiate(config) {
+        let (request_compression, timeout) = match self.negotiate(config, &named) {
             Ok(negotiated) => negotiated,
             Err(fault) => {
                 let error = RpcError::new(fault.code(), fault.to_string());
-                return Call::answered(now, config, self.opening(None), Err(error));
+                return Call::answered(now, config, self.opening(&named, None), Err(error));
             }
         };
-        let response_compression = self.response_compression(config, request_compression.as_ref());
+        let response_compression = response_compression(config, &named, request_compression.as_ref());
         let timeout = crate::time::shorter(timeout, config.max_timeout);
         let deadline = timeout.map(|timeout| self.at.saturating_add(timeout));
-        let mut opening = self.opening(response_compression);
+        let mut opening = self.opening(&named, response_compression);
         opening.deadline = deadline;
-        // The request's fields have been read: their map takes those of the response.
         opening.headers = self.parts.headers;
-        opening.headers.clear();
         let query = match self.form {
             Form::Get(Ok(query)) => Some(query.message),
             _ => None,
@@ -171,12 +167,13 @@ impl Incoming {
 
     /// Answers without a handler. The request is drained as after any other answer.
     pub fn refuse(self, now: Instant, config: &Arc<ServerConfig>, refusal: Refusal) -> Call {
-        let mut opening = self.opening(None);
+        let named = Named::of(&self.parts.headers, self.is_streaming());
+        let mut opening = self.opening(&named, None);
         opening.by_application = true;
         Call::answered(now, config, opening, refusal.into_opening_error())
     }
 
-    fn opening(&self, compression: Option<Arc<dyn Compression>>) -> Opening {
+    fn opening(&self, named: &Named<'_>, compression: Option<Arc<dyn Compression>>) -> Opening {
         let streaming = self.is_streaming();
         Opening {
             streaming,
@@ -189,7 +186,8 @@ impl Incoming {
             compression,
             headers: Metadata::new(),
             deadline: None,
-            expected: crate::call::content_length(&self.parts.headers),
+            // Whether it is well-formed is HTTP's business.
+            expected: named.content_length.and_then(|length| read_length(length.as_bytes())),
             by_application: false,
         }
     }
@@ -224,36 +222,63 @@ impl Incoming {
     }
 
     /// The compression of the request and its timeout, or what the protocol says against it.
-    fn negotiate(&self, config: &ServerConfig) -> Result<Negotiated, PeerMisbehaved> {
+    fn negotiate(&self, config: &ServerConfig, named: &Named<'_>) -> Result<Negotiated, PeerMisbehaved> {
         let compression = match &self.form {
             Form::Get(query) => {
                 let query = query.as_ref().map_err(|fault| *fault)?;
                 find(config, query.compression.as_deref().map(str::as_bytes))?
             }
-            Form::Post { streaming, .. } => {
-                if self.parts.headers.get(names::PROTOCOL_VERSION).is_some_and(|version| version != "1") {
+            Form::Post { .. } => {
+                if named.protocol_version.is_some_and(|version| version != "1") {
                     return Err(PeerMisbehaved::UnsupportedProtocolVersion);
                 }
-                let name = if *streaming { names::CONTENT_ENCODING } else { CONTENT_ENCODING };
-                find(config, self.parts.headers.get(name).map(HeaderValue::as_bytes))?
+                find(config, named.content_encoding.map(HeaderValue::as_bytes))?
             }
             Form::Other => None,
         };
-        Ok((compression, self.read_timeout()?))
+        Ok((compression, named.timeout.map(timeout::read_connect).transpose()?))
     }
+}
 
-    /// The client's first choice that is known here; without one, the compression of the request.
-    fn response_compression(
-        &self,
-        config: &ServerConfig,
-        request: Option<&Arc<dyn Compression>>,
-    ) -> Option<Arc<dyn Compression>> {
-        let name = if self.is_streaming() { names::ACCEPT_ENCODING } else { ACCEPT_ENCODING };
-        let headers: &HeaderMap = &self.parts.headers;
-        match headers.get(name).and_then(|accepted| accepted.to_str().ok()) {
-            Some(accepted) => config.compressions.negotiate(accepted).cloned(),
-            None => request.cloned(),
+/// The first values of the fields that decide about a call, found in one pass.
+#[derive(Default)]
+struct Named<'a> {
+    protocol_version: Option<&'a HeaderValue>,
+    timeout: Option<&'a HeaderValue>,
+    content_length: Option<&'a HeaderValue>,
+    content_encoding: Option<&'a HeaderValue>,
+    accept_encoding: Option<&'a HeaderValue>,
+}
+
+impl<'a> Named<'a> {
+    fn of(headers: &'a HeaderMap, streaming: bool) -> Self {
+        let mut named = Named::default();
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "connect-protocol-version" => &mut named.protocol_version,
+                "connect-timeout-ms" => &mut named.timeout,
+                "content-length" => &mut named.content_length,
+                "connect-content-encoding" if streaming => &mut named.content_encoding,
+                "content-encoding" if !streaming => &mut named.content_encoding,
+                "connect-accept-encoding" if streaming => &mut named.accept_encoding,
+                "accept-encoding" if !streaming => &mut named.accept_encoding,
+                _ => continue,
+            };
+            place.get_or_insert(value);
         }
+        named
+    }
+}
+
+/// The client's first choice that is known here; without one, the compression of the request.
+fn response_compression(
+    config: &ServerConfig,
+    named: &Named<'_>,
+    request: Option<&Arc<dyn Compression>>,
+) -> Option<Arc<dyn Compression>> {
+    match named.accept_encoding.and_then(|accepted| accepted.to_str().ok()) {
+        Some(accepted) => config.compressions.negotiate(accepted).cloned(),
+        None => request.cloned(),
     }
 }
 

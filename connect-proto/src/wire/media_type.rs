@@ -112,6 +112,9 @@ pub fn write(streaming: bool, codec: &str) -> Result<HeaderValue, ApiMisuse> {
 /// protocol. [`PeerMisbehaved::WrongCodec`] if only the codec is another one.
 pub fn expect(value: Option<&HeaderValue>, streaming: bool, codec: &str) -> Result<(), PeerMisbehaved> {
     let family = if streaming { "application/connect+" } else { "application/" };
+    if value.and_then(|value| value.as_bytes().strip_prefix(family.as_bytes())) == Some(codec.as_bytes()) {
+        return Ok(()); // As almost every server writes it.
+    }
     let (essence, parameters) = value.and_then(split).ok_or(PeerMisbehaved::UnexpectedContentType)?;
     let found = strip_prefix(essence, family).ok_or(PeerMisbehaved::UnexpectedContentType)?;
     if found.eq_ignore_ascii_case(codec) && only_charset_utf8(parameters) {

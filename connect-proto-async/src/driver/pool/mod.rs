@@ -23,7 +23,7 @@ use std::time::Duration;
 use connect_proto::Instant;
 
 pub(crate) use action::{Action, Assigned, Assignment, Failure, Lease, Refusal, Ticket};
-pub(crate) use config::{PoolConfig, PoolCounters, Protocol};
+pub use config::{PoolConfig, PoolCounters, Protocol};
 pub(crate) use members::ConnectionId;
 use members::{Member, Members, Open, Rank, Room};
 

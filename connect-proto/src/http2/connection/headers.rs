@@ -1,6 +1,6 @@
 //! Field blocks in: heads and trailers.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::HeaderMap;
 
 use super::super::Event;
@@ -58,7 +58,7 @@ impl<R: Role> Engine<R> {
         let fragment = payload.get(body.start..body.start + body.len).unwrap_or_default();
         self.check_block_size(fragment.len())?;
         if head.has(flag::END_HEADERS) {
-            return self.block(now, headers, &Bytes::copy_from_slice(fragment));
+            return self.block(now, headers, fragment);
         }
         self.block = Some(OpenBlock { headers, fragments: BytesMut::from(fragment), continuations: 0 });
         self.timers.await_head(now, &self.limits);
@@ -81,7 +81,7 @@ impl<R: Role> Engine<R> {
         open.fragments.extend_from_slice(payload);
         if head.has(flag::END_HEADERS) {
             self.timers.head_came();
-            return self.block(now, open.headers, &open.fragments.freeze());
+            return self.block(now, open.headers, &open.fragments);
         }
         self.block = Some(open);
         Ok(())
@@ -98,7 +98,7 @@ impl<R: Role> Engine<R> {
     }
 
     /// A complete field block. It is decompressed in any case, so that the table stays in step.
-    fn block(&mut self, now: Instant, headers: Headers, block: &Bytes) -> Result<(), PeerMisbehaved> {
+    fn block(&mut self, now: Instant, headers: Headers, block: &[u8]) -> Result<(), PeerMisbehaved> {
         self.guard.message_frame(block.len());
         let key = self.streams.find(headers.id);
         let state = key.and_then(|key| self.streams.get(key)).map(|stream| stream.state);
@@ -162,7 +162,7 @@ impl<R: Role> Engine<R> {
         }
         let read = match fault {
             Some(fault) => Err(fault),
-            None => R::read_head(fields),
+            None => R::read_head(fields, &mut self.last_target),
         };
         let read = read.and_then(|head| {
             let left = left_of_body(head.content_length, headers.end, false)?;
@@ -252,7 +252,7 @@ impl<R: Role> Engine<R> {
             }
             return Ok(());
         }
-        let read = R::read_head(fields).and_then(|head| {
+        let read = R::read_head(fields, &mut self.last_target).and_then(|head| {
             let bodiless = to_head || R::is_bodiless(&head.parts);
             let left = left_of_body(head.content_length, end, bodiless)?;
             Ok((head, left))

@@ -20,6 +20,7 @@ use self::read::{Gather, Greeting};
 use super::flow::{DEFAULT_WINDOW, MAX_WINDOW, RecvWindow, SendWindow};
 use super::frame::{self, StreamId};
 use super::guard::{Counters, Guard};
+use super::head::LastTarget;
 use super::hpack::{self, DEFAULT_TABLE_SIZE};
 use super::limits::Limits;
 use super::output::Output;
@@ -41,7 +42,8 @@ pub type Server = Engine<ServerRole>;
 /// What the peer's GOAWAY said: it takes no more streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GoAway {
-    /// Why. After [`ResetCode::ENHANCE_YOUR_CALM`] a new connection should not be made at once.
+    /// Why, as it was said last; [`ResetCode::ENHANCE_YOUR_CALM`] if it was said at all. After that a new connection should
+    /// not be made at once, and [ping less often](super::KeepAlive::backed_off).
     pub code: ResetCode,
     /// The last stream that the peer may have processed.
     pub last_stream: u32,
@@ -104,6 +106,7 @@ pub struct Engine<R: Role> {
     block: Option<OpenBlock>,
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
+    last_target: LastTarget,
     streams: Streams,
     /// Streams that are not closed.
     active: usize,
@@ -157,6 +160,7 @@ impl<R: Role> Engine<R> {
             block: None,
             decoder: hpack::Decoder::new(DEFAULT_TABLE_SIZE),
             encoder: hpack::Encoder::new(limits.encoder_table as usize),
+            last_target: LastTarget::default(),
             streams: Streams::default(),
             active: 0,
             schedule: Schedule::default(),
@@ -449,7 +453,7 @@ impl Client {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(feature = "testing", test))]
 impl<R: Role> Engine<R> {
     /// Every byte of every window is somewhere: what the connection holds is what its streams hold.
     pub(crate) fn check_conservation(&self) {
@@ -462,6 +466,25 @@ impl<R: Role> Engine<R> {
         assert_eq!(self.recv.held(), held, "bytes of the connection's window that no stream holds");
     }
 
+    /// Bytes that came in and were not consumed.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.recv.held().into()
+    }
+
+    /// What this side may send, and what it may be sent, on each stream that is not closed and, without an id, in all.
+    pub(crate) fn windows(&self) -> Vec<(Option<u32>, [usize; 2])> {
+        let window = |send: SendWindow, recv: &RecvWindow| {
+            [send.available(), usize::try_from(recv.open()).unwrap_or(0)]
+        };
+        let live = self.streams.iter().filter(|(_, stream)| !stream.state.is_closed());
+        let of_streams =
+            live.filter_map(|(_, stream)| Some((Some(stream.id?.get()), window(stream.send, &stream.recv))));
+        of_streams.chain([(None, window(self.send, &self.recv))]).collect()
+    }
+}
+
+#[cfg(test)]
+impl<R: Role> Engine<R> {
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.active == 0

@@ -29,11 +29,30 @@ pub(super) enum Greeting {
     Done,
 }
 
-/// Small data of one stream, until something else comes.
+/// Small data of one stream, until something else comes. Little of it is put into a buffer of [`COPY_AT_MOST`] bytes, one
+/// behind the other, so that copying allocates nothing once nobody holds what was there before.
 #[derive(Debug, Default)]
 pub(super) struct Gather {
     key: Option<StreamKey>,
-    bytes: Vec<u8>,
+    bytes: BytesMut,
+}
+
+impl Gather {
+    fn push(&mut self, data: &[u8]) {
+        if self.bytes.capacity() < self.bytes.len() + data.len() {
+            self.bytes.reserve(data.len().max(COPY_AT_MOST));
+        }
+        self.bytes.extend_from_slice(data);
+    }
+
+    fn take(&mut self) -> Bytes {
+        let data = self.bytes.split().freeze();
+        if data.len() > COPY_AT_MOST {
+            // Small data is not to hold the rest of a large buffer.
+            self.bytes = BytesMut::new();
+        }
+        data
+    }
 }
 
 impl<R: Role> Engine<R> {
@@ -231,24 +250,20 @@ impl<R: Role> Engine<R> {
             self.flush_gathered();
             self.gather.key = Some(key);
         }
-        self.gather.bytes.extend_from_slice(buf.get(..len).unwrap_or_default());
+        self.gather.push(buf.get(..len).unwrap_or_default());
         buf.advance(len.min(buf.len()));
     }
 
     /// Makes an event of the data that was gathered.
     pub(super) fn flush_gathered(&mut self) {
         if let Some(key) = self.gather.key.take() {
-            let data = Bytes::copy_from_slice(&self.gather.bytes);
-            self.gather.bytes.clear();
+            let data = self.gather.take();
             self.events.push_back((key, Event::Data(data)));
         }
     }
 
     /// Gives back what an idle connection does not need.
     pub(super) fn trim(&mut self) {
-        if self.gather.bytes.capacity() > COPY_AT_MOST {
-            self.gather.bytes = Vec::new();
-        }
         if self.events.is_empty() {
             self.events.shrink_to(8);
         }

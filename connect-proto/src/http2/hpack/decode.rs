@@ -7,7 +7,7 @@ use super::dynamic_table::Table;
 use super::names::Name;
 use super::{DecodeError, FIELD_OVERHEAD, Field, huffman, integer, static_table};
 
-/// The buffer that decoded Huffman strings share; a longer one gets its own.
+/// The buffer that strings share; a longer one gets its own.
 const SCRATCH: usize = 1024;
 
 /// An entry of either table.
@@ -36,9 +36,8 @@ pub(crate) enum BlockEnd {
 /// Decodes the field blocks that one peer sends on one connection.
 ///
 /// Memory: the dynamic table counts at most what [`new`](Decoder::new) and [`set_max_table_size`](Decoder::set_max_table_size)
-/// allow, which is up to eight times that much memory where entries are tiny, and it has copies of its own, so that it never
-/// pins a block; beside it there is one buffer of 1 KiB. Values given away are slices of the block or of such a buffer, and
-/// pin it while they live.
+/// allow, which is up to eight times that much memory where entries are tiny, and it has copies of its own; beside it there is
+/// one buffer of 1 KiB. Values given away are slices of such a buffer, which they pin while they live, or larger than that.
 ///
 /// Work: linear in the block, whatever its fields expand to, and the fields given away count at most the limit of the
 /// list: a large entry that is referenced many times counts each time.
@@ -79,9 +78,9 @@ impl Decoder {
     /// A block that is not HPACK; see [`DecodeError`]. Fields before it were given away.
     pub(crate) fn decode(
         &mut self,
-        block: &Bytes,
+        block: &[u8],
         max_list: usize,
-        mut sink: impl FnMut(Field),
+        mut sink: impl FnMut(&Field),
     ) -> Result<BlockEnd, DecodeError> {
         let mut reader = Reader { block, at: 0 };
         let mut list = List { left: Some(max_list) };
@@ -122,11 +121,11 @@ impl Decoder {
         &self,
         index: usize,
         list: &mut List,
-        sink: &mut impl FnMut(Field),
+        sink: &mut impl FnMut(&Field),
     ) -> Result<(), DecodeError> {
         let entry = self.entry(index)?;
         if list.admits(entry.size) {
-            sink(entry.field.clone());
+            sink(&entry.field);
         }
         Ok(())
     }
@@ -137,12 +136,12 @@ impl Decoder {
         reader: &mut Reader<'_>,
         first: u8,
         list: &mut List,
-        sink: &mut impl FnMut(Field),
+        sink: &mut impl FnMut(&Field),
     ) -> Result<(), DecodeError> {
         let (name, name_len) = self.name(reader, first, 4)?;
         let value = self.value(reader)?;
         if list.admits(field_size(name_len, value.len())) {
-            sink(field(name, value, first & 0x10 != 0));
+            sink(&field(name, value, first & 0x10 != 0));
         }
         Ok(())
     }
@@ -153,7 +152,7 @@ impl Decoder {
         reader: &mut Reader<'_>,
         first: u8,
         list: &mut List,
-        sink: &mut impl FnMut(Field),
+        sink: &mut impl FnMut(&Field),
     ) -> Result<(), DecodeError> {
         let (name, name_len) = self.name(reader, first, 6)?;
         let value = self.value(reader)?;
@@ -163,7 +162,7 @@ impl Decoder {
             self.table.insert(Entry { field: copy, name_len, size }, size);
         }
         if list.admits(size) {
-            sink(field(name, value, false));
+            sink(&field(name, value, false));
         }
         Ok(())
     }
@@ -190,7 +189,7 @@ impl Decoder {
             return Ok((Name::from_bytes(raw), raw.len()));
         }
         let mut own = BytesMut::new();
-        let scratch = buffer(&mut self.scratch, &mut own, raw.len());
+        let scratch = buffer(&mut self.scratch, &mut own, huffman::max_decoded_len(raw.len()));
         huffman::decode(raw, scratch)?;
         let name = (Name::from_bytes(scratch), scratch.len());
         scratch.clear();
@@ -200,13 +199,15 @@ impl Decoder {
     /// The value of a literal.
     fn value(&mut self, reader: &mut Reader<'_>) -> Result<Bytes, DecodeError> {
         let text = reader.text()?;
-        if !text.huffman {
-            return Ok(reader.block.slice(text.start..text.end));
-        }
         let raw = reader.bytes(&text);
+        let needed = if text.huffman { huffman::max_decoded_len(raw.len()) } else { raw.len() };
         let mut own = BytesMut::new();
-        let scratch = buffer(&mut self.scratch, &mut own, raw.len());
-        huffman::decode(raw, scratch)?;
+        let scratch = buffer(&mut self.scratch, &mut own, needed);
+        if text.huffman {
+            huffman::decode(raw, scratch)?;
+        } else {
+            scratch.extend_from_slice(raw);
+        }
         Ok(scratch.split().freeze())
     }
 
@@ -221,9 +222,8 @@ impl Decoder {
     }
 }
 
-/// The buffer for a Huffman string of `len` bytes: the shared one, unless it is too small.
-fn buffer<'a>(shared: &'a mut BytesMut, own: &'a mut BytesMut, len: usize) -> &'a mut BytesMut {
-    let needed = huffman::max_decoded_len(len);
+/// A buffer with room for `needed` bytes: the shared one, unless it is too small.
+fn buffer<'a>(shared: &'a mut BytesMut, own: &'a mut BytesMut, needed: usize) -> &'a mut BytesMut {
     if needed > SCRATCH {
         own.reserve(needed);
         return own;
@@ -270,7 +270,7 @@ impl List {
 
 /// A place in a block.
 struct Reader<'a> {
-    block: &'a Bytes,
+    block: &'a [u8],
     at: usize,
 }
 
@@ -282,16 +282,19 @@ struct Text {
 }
 
 impl Reader<'_> {
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.block.get(self.at).copied()
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let byte = self.peek()?;
         self.at += 1;
         Some(byte)
     }
 
+    #[inline]
     fn integer(&mut self, first: u8, bits: u32) -> Result<usize, DecodeError> {
         integer::decode(first, bits, || self.next())
     }

@@ -28,6 +28,7 @@ impl<E> Table<E> {
     }
 
     /// The entry at `index`, 0 being the newest.
+    #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&E> {
         self.entries.get(index).map(|(entry, _)| entry)
     }

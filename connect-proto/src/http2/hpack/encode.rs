@@ -7,6 +7,9 @@ use super::dynamic_table::Table;
 use super::names::{self, Id, Policy};
 use super::{DEFAULT_TABLE_SIZE, FIELD_OVERHEAD, Pseudo, huffman, integer, static_table};
 
+/// Strings up to this many bytes are not Huffman coded.
+const SHORT: usize = 4;
+
 /// Encodes the field blocks for one peer on one connection.
 ///
 /// What goes into the peer's dynamic table is decided by name, from a fixed list, so that it can be foretold and costs no
@@ -20,7 +23,8 @@ use super::{DEFAULT_TABLE_SIZE, FIELD_OVERHEAD, Pseudo, huffman, integer, static
 /// | `authorization`, `proxy-authorization`, `cookie`, `set-cookie`, and any value that [is sensitive](HeaderValue::is_sensitive) | a never-indexed literal |
 /// | all others: `:path` with a query, `content-length`, `date`, `grpc-message`, metadata | not indexed |
 ///
-/// Nothing that would take more than half of the table is indexed. Strings are Huffman coded where that is shorter.
+/// Nothing that would take more than half of the table is indexed. Strings are Huffman coded where that is shorter, but
+/// for those of up to four bytes: the one byte that this may save is not worth the work of both sides.
 ///
 /// A block that was begun has to reach the peer, in the order of the blocks: so begin one only when its stream's HEADERS
 /// frame is written. Never panics.
@@ -123,21 +127,23 @@ pub(crate) struct Block<'a> {
 impl Block<'_> {
     /// Appends a pseudo-header.
     pub(crate) fn pseudo(&mut self, name: Pseudo, value: &[u8]) {
-        self.field(name.as_str().as_bytes(), value, false);
+        self.field(Some(Id::of(name)), name.as_str().as_bytes(), value, false);
     }
 
     /// Appends a field.
     pub(crate) fn header(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.field(name.as_str().as_bytes(), value.as_bytes(), value.is_sensitive());
+        let name = name.as_str().as_bytes();
+        self.field(names::find(name), name, value.as_bytes(), value.is_sensitive());
     }
 
     /// Appends a field of which the value is not at hand as a [`HeaderValue`].
     pub(crate) fn bytes(&mut self, name: &HeaderName, value: &[u8]) {
-        self.field(name.as_str().as_bytes(), value, false);
+        let name = name.as_str().as_bytes();
+        self.field(names::find(name), name, value, false);
     }
 
-    fn field(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
-        let Some(id) = names::find(name) else {
+    fn field(&mut self, id: Option<Id>, name: &[u8], value: &[u8], sensitive: bool) {
+        let Some(id) = id else {
             return self.literal(if sensitive { Literal::NEVER } else { Literal::PLAIN }, 0, name, value);
         };
         let (index, policy) = (id.static_index(), id.policy());
@@ -176,7 +182,7 @@ impl Block<'_> {
 
     /// A string (section 5.2).
     fn text(&mut self, text: &[u8]) {
-        let len = huffman::encoded_len(text);
+        let len = if text.len() > SHORT { huffman::encoded_len(text) } else { text.len() };
         if len < text.len() {
             integer::encode(len, 7, 0x80, self.out);
             huffman::encode(text, len, self.out);

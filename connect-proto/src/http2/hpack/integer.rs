@@ -11,6 +11,7 @@ const MAX_CONTINUATION: u32 = 5;
 ///
 /// Anything over `u32::MAX` and anything of more than five further bytes, zeros included, is an error, so that the work is
 /// bounded.
+#[inline]
 pub(super) fn decode(
     first: u8,
     bits: u32,
@@ -34,6 +35,7 @@ pub(super) fn decode(
 }
 
 /// Appends `value` with a prefix of `bits` bits below the pattern `head`.
+#[inline]
 pub(super) fn encode(value: usize, bits: u32, head: u8, out: &mut BytesMut) {
     let mask = prefix_mask(bits);
     let Some(mut rest) = value.checked_sub(usize::from(mask)) else {

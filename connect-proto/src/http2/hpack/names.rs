@@ -70,6 +70,16 @@ more! {
 pub(super) struct Id(u8);
 
 impl Id {
+    pub(super) const fn of(pseudo: Pseudo) -> Self {
+        Id(match pseudo {
+            Pseudo::Authority => 1,
+            Pseudo::Method => 2,
+            Pseudo::Path => 4,
+            Pseudo::Scheme => 6,
+            Pseudo::Status => 8,
+        })
+    }
+
     /// The first index in the static table, if the name is there.
     pub(super) fn static_index(self) -> Option<usize> {
         let index = usize::from(self.0);
@@ -207,7 +217,10 @@ mod tests {
             assert_eq!(found.policy(), *policy, "{name}");
             assert_eq!(found.static_index().is_some(), id <= static_table::LEN, "{name}");
             match Name::from_bytes(name.as_bytes()) {
-                Name::Pseudo(pseudo) => assert_eq!(pseudo.as_str(), *name),
+                Name::Pseudo(pseudo) => {
+                    assert_eq!(pseudo.as_str(), *name);
+                    assert_eq!(Id::of(pseudo), found);
+                }
                 Name::Header(header) => assert_eq!(header.as_str(), *name),
                 Name::Bad => panic!("{name}"),
             }

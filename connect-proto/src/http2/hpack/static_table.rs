@@ -85,6 +85,7 @@ rows! {
 pub(super) const LEN: usize = ROWS.len();
 
 /// The entry at `index`, from 1 on.
+#[inline]
 pub(super) fn get(index: usize) -> Option<&'static Entry> {
     ENTRIES.get(index.checked_sub(1)?)
 }

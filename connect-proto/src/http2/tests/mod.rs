@@ -227,7 +227,7 @@ fn describe_frame(decoder: &mut Decoder, head: Head, payload: &Bytes) -> String 
             let mut fields = String::new();
             let ended = decoder.decode(payload, 1 << 20, |field| match field {
                 Field::Pseudo(name, value) => {
-                    fields += &format!(" {}={}", name.as_str(), String::from_utf8_lossy(&value));
+                    fields += &format!(" {}={}", name.as_str(), String::from_utf8_lossy(value));
                 }
                 Field::Header(name, value) => fields += &format!(" {name}={value:?}"),
                 other => panic!("{other:?}"),

@@ -111,11 +111,12 @@ fn a_huge_value_is_not_indexed() {
 }
 
 #[test]
-fn huffman_only_where_it_is_shorter() {
+fn huffman_only_where_it_is_worth_it() {
     let mut encoder = Encoder::new(0);
     encoder.block(&mut BytesMut::new()).pseudo(Pseudo::Method, b"GET");
-    assert_eq!(encode(&mut encoder, &[pair(":path", "/~~")]), hex("04 03 2f 7e 7e"));
-    assert_eq!(encode(&mut encoder, &[pair(":path", "/aa")]), hex("04 82 60 63"));
+    assert_eq!(encode(&mut encoder, &[pair(":path", "/~~~~")]), hex("04 05 2f 7e 7e 7e 7e"));
+    assert_eq!(encode(&mut encoder, &[pair(":path", "/aaaa")]), hex("04 84 60 63 18 ff"));
+    assert_eq!(encode(&mut encoder, &[pair(":path", "/aaa")]), hex("04 04 2f 61 61 61"));
 }
 
 /// The bytes before the one indexed field of the next block.

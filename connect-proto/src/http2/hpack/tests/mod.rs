@@ -44,7 +44,7 @@ fn decode_within(
     max_list: usize,
 ) -> (Vec<Field>, Result<BlockEnd, DecodeError>) {
     let mut fields = Vec::new();
-    let end = decoder.decode(block, max_list, |field| fields.push(field));
+    let end = decoder.decode(block, max_list, |field| fields.push(field.clone()));
     (fields, end)
 }
 
