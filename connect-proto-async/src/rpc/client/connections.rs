@@ -247,7 +247,7 @@ impl Connections {
                 }
             }
             Action::Fail(slot, why) => slot.fail(error_of(&why)),
-            Action::ShutDown(_, shared) => {
+            Action::ShutDown(shared) => {
                 // With the calls that it has, however long they take.
                 shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
             }
@@ -283,7 +283,7 @@ impl Drop for Connections {
         state.pool.shut_down(now);
         while let Some(decision) = state.pool.poll_action() {
             match decision {
-                Action::ShutDown(_, shared) => {
+                Action::ShutDown(shared) => {
                     shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
                 }
                 Action::GiveUp(id) => {
