@@ -41,6 +41,9 @@ macro_rules! runtime_suite {
             unary_calls_share_a_connection
             a_handlers_error_reaches_the_client
             metadata_travels
+            a_failure_has_the_responses_metadata
+            a_get_shows_its_query
+            a_unary_call_can_be_held
             streams_of_every_kind
             full_duplex_needs_http2
             large_messages_pass
