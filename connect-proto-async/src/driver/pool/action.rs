@@ -18,7 +18,8 @@ pub(crate) struct Assigned<C, W> {
     pub(crate) lease: Lease,
 }
 
-/// A call's place on a connection, to be told of by [`Pool::refused`](super::Pool::refused) if the connection does not take the call.
+/// A call's place on a connection, to be told of by [`Pool::refused`](super::Pool::refused) if the connection does not
+/// take the call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lease {
     /// The connection.
