@@ -156,9 +156,6 @@ impl Tour {
             let ok = closing.reason() == reason && closing.closed_in < BUDGET.time * 2;
             self.row(what, &closing, ok && lives == (self.protocol == Protocol::Http2));
         }
-        if self.protocol == Protocol::Http2 {
-            self.next_call().await?;
-        }
         Ok(())
     }
 

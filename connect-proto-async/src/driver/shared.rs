@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use connect_proto::Instant;
 use connect_proto::call::Event;
-use connect_proto::connection::{CallClosed, CallId, Connection, Notice, Role};
-use connect_proto::error::{LostKind, RpcError};
+use connect_proto::connection::{CallClosed, CallId, Client, Connection, Notice, Role};
+use connect_proto::error::{LostKind, ResetCode, RpcError};
 use connect_proto::metadata::Metadata;
 
 use super::runtime::Runtime;
@@ -35,6 +35,10 @@ pub(crate) struct State<R: Role> {
     parties: HashMap<CallId, Party>,
     /// The connection's task, while it waits.
     task: Option<Waker>,
+    /// Client: whether somebody was told that the server asks for calm.
+    is_calm: bool,
+    /// Whether the connection is to end once it has no calls.
+    is_retiring: bool,
     /// Whether the task is to give the socket up.
     is_severed: bool,
 }
@@ -74,7 +78,14 @@ pub(crate) enum Wait {
 
 impl<R: Role> Shared<R> {
     pub(crate) fn new(runtime: Arc<dyn Runtime>, connection: Connection<R>) -> Arc<Self> {
-        let state = State { connection, parties: HashMap::new(), task: None, is_severed: false };
+        let state = State {
+            connection,
+            parties: HashMap::new(),
+            task: None,
+            is_calm: false,
+            is_retiring: false,
+            is_severed: false,
+        };
         Arc::new(Shared { runtime, state: Mutex::new(state) })
     }
 
@@ -107,6 +118,11 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> Shared<R> {
+    /// Lets the connection end with the calls that it has.
+    pub(crate) fn retire(&self) {
+        self.command(|state, _| state.is_retiring = true);
+    }
+
     /// Ends the connection and the calls that are under way on it. What the socket takes at once is all that the peer
     /// hears of it.
     pub(crate) fn sever(&self) {
@@ -118,6 +134,14 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> State<R> {
+    /// Does what was put off until now.
+    pub(super) fn settle(&mut self, now: Instant) {
+        if self.is_retiring && self.connection.is_idle() {
+            self.is_retiring = false;
+            self.connection.shut_down(now, Duration::ZERO);
+        }
+    }
+
     pub(super) fn is_severed(&self) -> bool {
         self.is_severed
     }
@@ -190,7 +214,7 @@ impl<R: Role> State<R> {
     }
 
     /// The call is over: so much for whoever waits for its end.
-    pub(crate) fn retire(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
+    pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
         self.rouse(id, wakers);
         if let Some(party) = self.parties.get_mut(&id) {
             party.end = Some(closed);
@@ -214,11 +238,20 @@ impl<R: Role> State<R> {
         while let Some(notice) = self.connection.poll_ready() {
             match notice {
                 Notice::Readable(id) => self.pass_events(id, now),
-                Notice::Closed(id, closed) => self.retire(id, closed, &mut wakers),
+                Notice::Closed(id, closed) => self.close(id, closed, &mut wakers),
                 _ => {}
             }
         }
         wakers
+    }
+}
+
+impl State<Client> {
+    /// Whether the server asks for calm; true once.
+    pub(crate) fn take_calm(&mut self) -> bool {
+        let goaway = self.connection.goaway();
+        let is_asked = goaway.is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM);
+        is_asked && !std::mem::replace(&mut self.is_calm, true)
     }
 }
 

@@ -30,8 +30,11 @@ pub(crate) trait Attendant<R: Role>: Send + Unpin {
     /// Acts on a notice, under the lock.
     fn notice(&mut self, state: &mut State<R>, now: Instant, notice: Notice);
 
+    /// Passes on what it noted, outside of the lock, before anybody is woken.
+    fn report(&mut self) {}
+
     /// Goes on with what it does outside of the lock.
-    fn attend(&mut self, shared: &Arc<Shared<R>>, cx: &mut Context<'_>);
+    fn attend(&mut self, _: &Arc<Shared<R>>, _: &mut Context<'_>) {}
 
     /// When [`on_time`](Self::on_time) wants to be called.
     fn due(&self) -> Option<Instant> {
@@ -110,9 +113,11 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let read = self.read(cx);
         let mut moved = !matches!(read, Read::Nothing);
         moved |= self.take_in(read);
+        self.attendant.report();
         self.wakers.drain(..).for_each(Waker::wake);
         self.attendant.attend(&self.shared, cx);
         moved |= self.put_out(cx);
+        self.attendant.report();
         self.wakers.drain(..).for_each(Waker::wake);
         moved
     }
@@ -174,7 +179,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match notice {
                 Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
                 Notice::Readable(id) => state.pass_events(id, now),
-                Notice::Closed(id, closed) => state.retire(id, closed, &mut self.wakers),
+                Notice::Closed(id, closed) => state.close(id, closed, &mut self.wakers),
                 Notice::Ended(_) => self.is_over = true,
                 _ => {}
             }
@@ -187,6 +192,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
     fn put_out(&mut self, cx: &mut Context<'_>) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
+        state.settle(shared.now());
         let mut moved = self.write(&mut state, cx);
         if state.is_severed() && self.stream.take().is_some() {
             state.connection.handle_io_failed(shared.now(), LostKind::ShutDown);
@@ -263,8 +269,6 @@ impl<R: Role, A: Attendant<R>> Future for Task<R, A> {
         for _ in 0..MAX_TURNS {
             let moved = self.turn(cx);
             if self.is_over {
-                let task = &mut *self;
-                task.attendant.attend(&task.shared, cx);
                 return Poll::Ready(());
             }
             if !moved {

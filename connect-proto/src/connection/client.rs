@@ -126,6 +126,16 @@ impl Connection<Client> {
         }
     }
 
+    /// Whether [`Notice::Suspect`] waits to be told.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http1(_) => false,
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.is_suspect(),
+        }
+    }
+
     /// Puts a call on the connection. Its head goes out with the next output; over HTTP/2, when the server takes no more
     /// streams at once, as soon as it does.
     ///

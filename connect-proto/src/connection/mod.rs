@@ -107,6 +107,16 @@ impl<R: Role> Connection<R> {
         }
     }
 
+    /// Whether no call is on the connection.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.exchange.live.is_none() && !R::is_awaited(&http1.arrival),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.calls.is_empty(),
+        }
+    }
+
     /// Whether handing bytes to [`handle_read`](Self::handle_read) would lead anywhere.
     #[must_use]
     pub fn wants_read(&self) -> bool {

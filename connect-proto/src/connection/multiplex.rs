@@ -238,6 +238,11 @@ impl<S: Side> Multiplex<S> {
         id
     }
 
+    /// Whether a call was given up without a sign of life, and that was not told.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
     /// Whether no further call may wait.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.len() >= self.max_waiting

@@ -146,9 +146,10 @@ impl Connections {
     }
 
     /// A call has ended on its connection. To be told once for each.
-    pub(super) fn call_ended(self: &Arc<Self>, id: ConnectionId, closed: &CallClosed) {
+    pub(super) fn call_ended(self: &Arc<Self>, id: ConnectionId, closed: &CallClosed, is_suspect: bool) {
         self.connection(|pool, now| match closed.fate {
             Fate::Closing(_) => pool.closing(now, id),
+            Fate::Reusable | Fate::Unknown if is_suspect => pool.suspect(now, id),
             Fate::Reusable | Fate::Unknown => pool.freed(now, id),
         });
     }
@@ -287,21 +288,24 @@ impl Connections {
                         },
                         decisions,
                     ),
-                    Err(why) => self.decide(
-                        |state, now| {
-                            state.queued(&slot, lease.ticket);
-                            state.pool.refused(now, lease, slot, why);
-                            None
-                        },
-                        decisions,
-                    ),
+                    Err(why) => {
+                        let is_calm = connection.lock().take_calm();
+                        self.decide(
+                            |state, now| {
+                                if is_calm {
+                                    state.pool.calm(now, lease.connection);
+                                }
+                                state.queued(&slot, lease.ticket);
+                                state.pool.refused(now, lease, slot, why);
+                                None
+                            },
+                            decisions,
+                        );
+                    }
                 }
             }
             Action::Fail(slot, why) => slot.fail(error_of(&why)),
-            Action::ShutDown(shared) => {
-                // With the calls that it has, however long they take.
-                shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
-            }
+            Action::ShutDown(shared) => shared.retire(),
         }
     }
 }
@@ -330,9 +334,7 @@ impl State {
 impl Drop for Connections {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for shared in state.alive.values() {
-            shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
-        }
+        state.alive.values().for_each(|shared| shared.retire());
         state.dials.values().for_each(|abandon| abandon.abandon());
         if let Some(keeper) = state.keeper.take() {
             keeper.wake();

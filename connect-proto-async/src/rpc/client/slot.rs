@@ -218,7 +218,7 @@ impl Slot {
                 Poll::Ready(true)
             }
             Place::Live { shared, id, on } => {
-                let mut wakers = Vec::new();
+                let (mut wakers, mut is_suspect) = (Vec::new(), false);
                 let (there, closed) = shared.command(|connection, now| {
                     let Some(mut call) = connection.connection.call(*id) else { return (false, None) };
                     if inbox::fill(events, || call.poll_event(now)) {
@@ -229,7 +229,8 @@ impl Slot {
                     }
                     let closed = connection.connection.poll_closed(*id);
                     if let Some(closed) = closed {
-                        connection.retire(*id, closed, &mut wakers);
+                        connection.close(*id, closed, &mut wakers);
+                        is_suspect = connection.connection.is_suspect();
                     }
                     (true, closed)
                 });
@@ -238,7 +239,7 @@ impl Slot {
                     let on = *on;
                     state.place = Place::Over(closed);
                     drop(state);
-                    self.connections.call_ended(on, &closed);
+                    self.connections.call_ended(on, &closed, is_suspect);
                 }
                 wakers.into_iter().for_each(Waker::wake);
                 if there && closed.is_none() && events.is_empty() {

@@ -1,15 +1,13 @@
 //! What a client does on one of its connections: it tells the pool what becomes of it.
 
-use std::sync::{Arc, Weak};
-use std::task::Context;
+use std::sync::Weak;
 
 use connect_proto::Instant;
 use connect_proto::connection::{CallClosed, Client, Notice};
-use connect_proto::error::ResetCode;
 
 use super::connections::Connections;
 use crate::driver::pool::ConnectionId;
-use crate::driver::shared::{Shared, State};
+use crate::driver::shared::State;
 use crate::driver::task::Attendant;
 
 /// Notes down under the connection's lock what the pool is to be told outside of it.
@@ -31,8 +29,21 @@ impl Steward {
     pub(super) fn new(connections: Weak<Connections>, id: ConnectionId) -> Self {
         Steward { connections, id, closed: Vec::new(), news: Vec::new() }
     }
+}
 
-    /// Tells the pool all of it.
+impl Attendant<Client> for Steward {
+    fn notice(&mut self, state: &mut State<Client>, _: Instant, notice: Notice) {
+        if state.take_calm() {
+            self.news.push(News::Calm);
+        }
+        match notice {
+            Notice::Closed(_, closed) => self.closed.push(closed),
+            Notice::Suspect => self.news.push(News::Suspect),
+            Notice::Ended(_) => self.news.push(News::Ended),
+            _ => {}
+        }
+    }
+
     fn report(&mut self) {
         if self.closed.is_empty() && self.news.is_empty() {
             return;
@@ -48,29 +59,8 @@ impl Steward {
             }
         }
         for closed in self.closed.drain(..) {
-            connections.call_ended(id, &closed);
+            connections.call_ended(id, &closed, false);
         }
-    }
-}
-
-impl Attendant<Client> for Steward {
-    fn notice(&mut self, state: &mut State<Client>, _: Instant, notice: Notice) {
-        match notice {
-            Notice::Closed(_, closed) => self.closed.push(closed),
-            Notice::Suspect => self.news.push(News::Suspect),
-            Notice::Ended(_) => {
-                if state.connection.goaway().is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM)
-                {
-                    self.news.push(News::Calm);
-                }
-                self.news.push(News::Ended);
-            }
-            _ => {}
-        }
-    }
-
-    fn attend(&mut self, _: &Arc<Shared<Client>>, _: &mut Context<'_>) {
-        self.report();
     }
 }
 
