@@ -18,7 +18,11 @@ fn run(case: Case) {
             sim.run(sleep(&*sim.handle(), SETTLING));
             // A server that is dropped goes on accepting, in one task. Nothing else is left.
             let listeners = sim.census().listeners;
-            assert_eq!(sim.census(), Census { tasks: listeners, listeners, ..Census::default() }, "seed {seed}");
+            assert_eq!(
+                sim.census(),
+                Census { tasks: listeners, listeners, ..Census::default() },
+                "seed {seed}"
+            );
         }
     }
 }
