@@ -8,7 +8,11 @@ pub mod testing;
 
 pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
 
+pub use connect_proto;
+pub use connect_proto::call::Duplex;
 pub use connect_proto::client::Procedure;
+pub use connect_proto::error::{Code, RpcError};
+pub use connect_proto::metadata::Metadata;
 pub use driver::pool::{PoolConfig, PoolCounters, Protocol};
 pub use rpc::client::{CallBuilder, CallEnd, Channel, ChannelConfig, ConfigError, Ending, Receiver, Sender};
 pub use rpc::server::{

@@ -1,6 +1,8 @@
 //! `connect-proto` on smol: [`Smol`] is the [`Runtime`] that a channel or a server is given.
 #![forbid(unsafe_code)]
 
+pub use connect_proto_async::*;
+
 mod net;
 
 use std::fmt;
@@ -9,11 +11,10 @@ use std::io;
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::{Duration, Instant as StdInstant};
 
 use connect_proto::Instant;
-use connect_proto_async::{Address, BoxFuture, BoxStream, Listener, Runtime, Timer};
 use smol::{Async, Executor};
 
 pub use net::SmolListener;
@@ -101,7 +102,7 @@ impl Timer for SmolTimer {
         self.timer.set_at(at);
     }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
         // smol's timer is ready once only.
         if !self.timer.will_fire() {
             return Poll::Ready(());

@@ -1,14 +1,15 @@
 //! `connect-proto` on tokio: [`Tokio`] is the [`Runtime`] that a channel or a server is given.
 #![forbid(unsafe_code)]
 
+pub use connect_proto_async::*;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use connect_proto::Instant;
-use connect_proto_async::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Timer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
@@ -132,7 +133,7 @@ impl Timer for TokioTimer {
         this.sleep.reset(tokio_instant(*this.origin, at));
     }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
         self.project().sleep.poll(cx)
     }
 }
@@ -145,7 +146,7 @@ pub struct TokioListener {
 }
 
 impl Listener for TokioListener {
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
+    fn poll_accept(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
         let _context = self.handle.enter();
         let (stream, address) = ready!(self.listener.poll_accept(cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.

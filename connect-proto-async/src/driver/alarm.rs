@@ -1,7 +1,9 @@
 //! A timer that is moved only when it has to be.
 
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use connect_proto::Instant;
 
@@ -36,4 +38,15 @@ impl Alarm {
         }
         has_ended
     }
+}
+
+/// Awaits a future for a time; `None` if that was too short.
+pub async fn within<T>(runtime: &dyn Runtime, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut timer = runtime.timer(runtime.now().saturating_add(limit));
+    let mut future = pin!(future);
+    poll_fn(move |cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }

@@ -18,6 +18,9 @@ use connect_proto::metadata::Metadata;
 
 use super::runtime::Runtime;
 
+/// How much later than a shutdown's grace is over a connection gives up by itself.
+pub(crate) const BACKSTOP: Duration = Duration::from_secs(1);
+
 /// A connection, shared.
 #[derive(Debug)]
 pub(crate) struct Shared<R: Role> {

@@ -307,6 +307,7 @@ impl<S: Side> Entry<S> {
                 Transmit::Head { parts, body } => {
                     self.head_at = Some(now);
                     engine.send_head(now, stream, &parts, body);
+                    engine.recycle(*parts);
                 }
                 Transmit::Data(chunk) => {
                     left = left.saturating_sub(chunk.len());

@@ -222,9 +222,9 @@ impl<S: Side> Multiplex<S> {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.input(&mut carrier, now, input);
                 carrier.want_write();
+                self.touched(id);
             }
         }
-        self.touched(id);
     }
 
     // Commands

@@ -51,7 +51,8 @@ pub(super) struct ReceivedHead<P> {
 }
 
 impl Fields {
-    pub(super) fn new(section: Section, max_headers: usize) -> Self {
+    /// `headers` is empty; it may be a map that has served before.
+    pub(super) fn new(section: Section, max_headers: usize, headers: HeaderMap) -> Self {
         Fields {
             section,
             max_headers,
@@ -60,7 +61,7 @@ impl Fields {
             authority: None,
             path: None,
             status: None,
-            headers: HeaderMap::new(),
+            headers,
             crumbs: Vec::new(),
             content_length: None,
             has_host: false,
@@ -79,7 +80,9 @@ impl Fields {
             Field::Header(name, value) => self.add_header(name, value),
             Field::BadName | Field::BadValue(_) => Err(PeerMisbehaved::MalformedHead),
         };
-        self.fault = added.err();
+        if let Err(fault) = added {
+            self.fault = Some(fault);
+        }
     }
 
     pub(super) fn fault(&self) -> Option<PeerMisbehaved> {

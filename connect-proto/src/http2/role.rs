@@ -1,6 +1,6 @@
 //! What tells the roles apart.
 
-use http::{Method, StatusCode, request, response};
+use http::{HeaderMap, Method, StatusCode, request, response};
 
 use super::head::{Fields, LastTarget, ReceivedHead, Section, write_request, write_response};
 use super::hpack::Block;
@@ -35,6 +35,8 @@ pub trait Side: Sized {
 
     fn read_head(fields: Fields, last: &mut LastTarget) -> Result<ReceivedHead<Self::In>, PeerMisbehaved>;
     fn write_head(block: &mut Block<'_>, parts: &Self::Out, body: BodySize);
+    /// The fields of a head that was sent.
+    fn into_fields(parts: Self::Out) -> HeaderMap;
     /// Whether what is received under this head has no body, whatever its content-length says.
     fn is_bodiless(parts: &Self::In) -> bool;
     /// Whether what is answered to the head has no body.
@@ -60,6 +62,10 @@ impl Side for ClientRole {
 
     fn write_head(block: &mut Block<'_>, parts: &request::Parts, body: BodySize) {
         write_request(block, parts, body);
+    }
+
+    fn into_fields(parts: request::Parts) -> HeaderMap {
+        parts.headers
     }
 
     fn is_bodiless(parts: &response::Parts) -> bool {
@@ -92,6 +98,10 @@ impl Side for ServerRole {
 
     fn write_head(block: &mut Block<'_>, parts: &response::Parts, body: BodySize) {
         write_response(block, parts, body);
+    }
+
+    fn into_fields(parts: response::Parts) -> HeaderMap {
+        parts.headers
     }
 
     fn is_bodiless(_: &request::Parts) -> bool {

@@ -18,7 +18,7 @@ pub(crate) struct Assigned<C, W> {
     pub(crate) lease: Lease,
 }
 
-/// A call's place on a connection, to be told of by [`Pool::refused`] if the connection does not take the call.
+/// A call's place on a connection, to be told of by [`Pool::refused`](super::Pool::refused) if the connection does not take the call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Lease {
     /// The connection.
@@ -34,7 +34,7 @@ pub(crate) struct Lease {
 pub(crate) enum Assignment<C, W> {
     /// It goes on a connection at once.
     Assigned(Assigned<C, W>),
-    /// It waits, until an action assigns or fails it or [`Pool::cancel`] takes it back.
+    /// It waits, until an action assigns or fails it or [`Pool::cancel`](super::Pool::cancel) takes it back.
     Waiting(Ticket),
     /// It gets no connection.
     Refused(W, Failure),
@@ -53,7 +53,7 @@ pub(crate) enum Action<C, W> {
     /// End a call that waited: it gets no connection, and nothing of it was sent.
     Fail(W, Failure),
     /// Let a connection end with the calls it has.
-    ShutDown(ConnectionId, C),
+    ShutDown(C),
 }
 
 /// Why a call gets no connection.

@@ -96,8 +96,8 @@ impl<C> Member<C> {
     }
 }
 
-/// The connections by name. Every change takes one out and puts it back, so that timers, ranks and counts always
-/// follow from the states.
+/// The connections by name. They are changed through its methods alone, so that timers, ranks and counts always follow
+/// from the states.
 #[derive(Debug)]
 pub(super) struct Members<C> {
     all: BTreeMap<ConnectionId, Member<C>>,
@@ -119,8 +119,8 @@ impl<C> Members<C> {
     }
 
     pub(super) fn put(&mut self, id: ConnectionId, member: Member<C>) {
-        self.timers.extend(member.timer().map(|at| (at, id)));
-        self.ranks.extend(member.rank().map(|rank| (rank, id)));
+        replace(&mut self.timers, id, None, member.timer());
+        replace(&mut self.ranks, id, None, member.rank());
         match member {
             Member::Dialling { .. } => self.dialling += 1,
             Member::Open(_) => self.open += 1,
@@ -131,12 +131,8 @@ impl<C> Members<C> {
 
     pub(super) fn take(&mut self, id: ConnectionId) -> Option<Member<C>> {
         let member = self.all.remove(&id)?;
-        if let Some(at) = member.timer() {
-            self.timers.remove(&(at, id));
-        }
-        if let Some(rank) = member.rank() {
-            self.ranks.remove(&(rank, id));
-        }
+        replace(&mut self.timers, id, member.timer(), None);
+        replace(&mut self.ranks, id, member.rank(), None);
         match member {
             Member::Dialling { .. } => self.dialling -= 1,
             Member::Open(_) => self.open -= 1,
@@ -145,19 +141,18 @@ impl<C> Members<C> {
         Some(member)
     }
 
-    /// Changes a connection if it gets calls.
+    /// Changes a connection if it gets calls, and leaves it one that does.
     pub(super) fn change<T>(
         &mut self,
         id: ConnectionId,
         change: impl FnOnce(&mut Open<C>) -> T,
     ) -> Option<T> {
-        let mut member = self.take(id)?;
-        let result = match &mut member {
-            Member::Open(open) => Some(change(open)),
-            Member::Dialling { .. } | Member::Closing { .. } => None,
-        };
-        self.put(id, member);
-        result
+        let Member::Open(open) = self.all.get_mut(&id)? else { return None };
+        let (timer, rank) = (open.timer(), open.rank());
+        let result = change(open);
+        replace(&mut self.timers, id, timer, open.timer());
+        replace(&mut self.ranks, id, rank, open.rank());
+        Some(result)
     }
 
     /// The best connection for a call.
@@ -187,5 +182,23 @@ impl<C> Members<C> {
     /// How many there are, those included that are closing.
     pub(super) fn len(&self) -> usize {
         self.all.len()
+    }
+}
+
+/// Keeps an index in step with what a connection is found by.
+fn replace<K: Copy + Ord>(
+    index: &mut BTreeSet<(K, ConnectionId)>,
+    id: ConnectionId,
+    before: Option<K>,
+    after: Option<K>,
+) {
+    if before == after {
+        return;
+    }
+    if let Some(before) = before {
+        index.remove(&(before, id));
+    }
+    if let Some(after) = after {
+        index.insert((after, id));
     }
 }

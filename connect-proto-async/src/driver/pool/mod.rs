@@ -95,12 +95,6 @@ impl<C: Clone, W> Pool<C, W> {
 
     // Getters
 
-    /// Whether nothing is left: no call waits, and every connection has ended.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.members.len() == 0 && self.waiting.is_empty() && self.owed.is_empty()
-    }
-
     #[must_use]
     pub(crate) fn counters(&self) -> PoolCounters {
         self.counters
@@ -131,7 +125,7 @@ impl<C: Clone, W> Pool<C, W> {
             // It was given up.
             _ => {
                 self.members.put(id, Member::Closing { born: self.now });
-                self.owed.push_back(Action::ShutDown(id, connection));
+                self.owed.push_back(Action::ShutDown(connection));
             }
         }
     }
@@ -269,7 +263,7 @@ impl<C: Clone, W> Pool<C, W> {
                 Some(Member::Dialling { .. }) => self.owed.push_back(Action::GiveUp(id)),
                 Some(Member::Open(open)) => {
                     self.members.put(id, Member::Closing { born: open.born });
-                    self.owed.push_back(Action::ShutDown(id, open.connection));
+                    self.owed.push_back(Action::ShutDown(open.connection));
                 }
                 Some(closing) => self.members.put(id, closing),
                 None => {}
@@ -408,7 +402,7 @@ impl<C: Clone, W> Pool<C, W> {
     fn evict(&mut self, id: ConnectionId) {
         if let Some(connection) = self.close(id) {
             self.counters.evictions += 1;
-            self.owed.push_back(Action::ShutDown(id, connection));
+            self.owed.push_back(Action::ShutDown(connection));
         }
     }
 

@@ -62,12 +62,12 @@ impl CallBuilder {
     /// A call that certainly was not processed, as on a connection that was just going away, is made once more.
     ///
     /// # Errors
-    /// Why the call failed: the server's verdict, or this side's. A request that cannot be made is
-    /// [`Code::InvalidArgument`].
+    /// Why the call failed: the server's verdict, with the response's headers and trailers, or this side's. A request that
+    /// cannot be made is [`Code::InvalidArgument`].
     pub async fn unary(self, message: impl Into<Bytes>) -> Result<Response, RpcError> {
         let message = message.into();
         let deadline = self.request.timeout.map(|timeout| self.connections.now().saturating_add(timeout));
-        let mut receiver = self.open_unary(deadline, message.clone())?;
+        let mut receiver = self.attempt(deadline, message.clone())?;
         let failed = match receiver.take_response().await {
             Ok(response) => return Ok(response),
             Err(error) => error,
@@ -75,10 +75,20 @@ impl CallBuilder {
         if failed.code() != Code::Unavailable || !may_try_again(receiver.ended().await.closed) {
             return Err(failed);
         }
-        self.open_unary(deadline, message)?.take_response().await
+        self.attempt(deadline, message)?.take_response().await
     }
 
-    fn open_unary(&self, deadline: Option<Instant>, message: Bytes) -> Result<Receiver, RpcError> {
+    /// Makes a unary call of which the receiver is held: to close it instead of dropping it, or to have its headers first.
+    /// [`Receiver::response`] waits for the response. Other than by [`unary`](CallBuilder::unary), it is made once only.
+    ///
+    /// # Errors
+    /// What is wrong with the call itself. All else is told by the receiver.
+    pub fn open_unary(self, message: impl Into<Bytes>) -> Result<Receiver, OpenError> {
+        let request = self.request.clone();
+        self.open_with_message(request, message.into())
+    }
+
+    fn attempt(&self, deadline: Option<Instant>, message: Bytes) -> Result<Receiver, RpcError> {
         let mut request = self.request.clone();
         request.timeout = deadline.map(|deadline| deadline.saturating_duration_since(self.connections.now()));
         self.open_with_message(request, message)

@@ -1,6 +1,8 @@
 //! A client's channel to a server.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use connect_proto::client::{CallConfig, Procedure};
 use connect_proto::connection::ConnectionConfig;
@@ -9,8 +11,10 @@ use http::Uri;
 
 use super::call::CallBuilder;
 use super::connections::Connections;
+use crate::driver::alarm::within;
 use crate::driver::pool::{PoolConfig, PoolCounters};
 use crate::driver::runtime::{Address, Runtime};
+use crate::driver::shared::BACKSTOP;
 
 /// What a channel connects to, and what its connections and its calls may cost.
 #[derive(Clone, Debug)]
@@ -106,6 +110,23 @@ impl Channel {
     /// ```
     pub fn call(&self, procedure: &Procedure) -> CallBuilder {
         CallBuilder::new(self.connections.clone(), self.calls.clone(), procedure.clone())
+    }
+
+    /// Shuts the channel and its clones down: takes no more calls, lets those under way end for `grace` at most, and cuts
+    /// off what is left then. The number of connections that were cut off.
+    ///
+    /// A dropped future has shut the channel down all the same, and what is left is then cut off a second late.
+    pub async fn shutdown(&self, grace: Duration) -> usize {
+        let connections = &self.connections;
+        connections.shut_down(grace.saturating_add(BACKSTOP));
+        let emptied = poll_fn(|cx| connections.poll_empty(cx));
+        if within(&**connections.runtime(), grace, emptied).await.is_some() {
+            return 0;
+        }
+        let cut = connections.alive();
+        cut.iter().for_each(|shared| shared.sever());
+        poll_fn(|cx| connections.poll_empty(cx)).await;
+        cut.len()
     }
 
     /// What its connections have been through so far.

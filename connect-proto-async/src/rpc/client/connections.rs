@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use connect_proto::Instant;
@@ -38,6 +38,10 @@ struct State {
     pool: Machine,
     /// Dials under way, to be given up.
     dials: HashMap<ConnectionId, Arc<Abandon>>,
+    /// Connections that have not ended.
+    alive: HashMap<ConnectionId, Arc<Shared<Client>>>,
+    /// Those who wait until nothing is left.
+    watchers: Vec<Waker>,
     /// Until when the calls that wait may do so.
     deadlines: BTreeMap<(Instant, Ticket), Arc<Slot>>,
     /// The task that lets time pass, and what it waits for.
@@ -56,6 +60,8 @@ impl Connections {
         let state = State {
             pool: Pool::new(pool),
             dials: HashMap::new(),
+            alive: HashMap::new(),
+            watchers: Vec::new(),
             deadlines: BTreeMap::new(),
             keeper: None,
             kept: None,
@@ -129,7 +135,10 @@ impl Connections {
         self.tell(|state, now| {
             state.dials.remove(&id);
             match dialled {
-                Ok(shared) => state.pool.dialled(now, id, shared, self.protocol),
+                Ok(shared) => {
+                    state.alive.insert(id, shared.clone());
+                    state.pool.dialled(now, id, shared, self.protocol);
+                }
                 Err(error) => state.pool.dial_failed(now, id, error),
             }
             None
@@ -150,6 +159,48 @@ impl Connections {
             happened(&mut state.pool, now);
             None
         });
+    }
+
+    /// A connection is gone.
+    pub(super) fn ended(self: &Arc<Self>, id: ConnectionId) {
+        self.tell(|state, now| {
+            state.alive.remove(&id);
+            state.pool.ended(now, id);
+            None
+        });
+        let watchers = {
+            let mut state = self.lock();
+            if state.pool.is_empty() { std::mem::take(&mut state.watchers) } else { Vec::new() }
+        };
+        watchers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes no more calls, and ends every connection with the calls that it has, or when the grace is over.
+    pub(super) fn shut_down(self: &Arc<Self>, grace: Duration) {
+        self.tell(|state, now| {
+            state.pool.shut_down(now);
+            None
+        });
+        for shared in self.alive() {
+            shared.command(|state, now| state.connection.shut_down(now, grace));
+        }
+    }
+
+    /// The connections that have not ended.
+    pub(super) fn alive(&self) -> Vec<Arc<Shared<Client>>> {
+        self.lock().alive.values().cloned().collect()
+    }
+
+    /// Ready when nothing is left after a shutdown.
+    pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.pool.is_empty() {
+            return Poll::Ready(());
+        }
+        if !state.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            state.watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Time has passed. When to come again; `None` if time changes nothing.
@@ -247,7 +298,7 @@ impl Connections {
                 }
             }
             Action::Fail(slot, why) => slot.fail(error_of(&why)),
-            Action::ShutDown(_, shared) => {
+            Action::ShutDown(shared) => {
                 // With the calls that it has, however long they take.
                 shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
             }
@@ -278,23 +329,11 @@ impl State {
 /// With the last handle go the connections, each with the calls that it still has.
 impl Drop for Connections {
     fn drop(&mut self) {
-        let now = self.now();
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.pool.shut_down(now);
-        while let Some(decision) = state.pool.poll_action() {
-            match decision {
-                Action::ShutDown(_, shared) => {
-                    shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
-                }
-                Action::GiveUp(id) => {
-                    if let Some(abandon) = state.dials.remove(&id) {
-                        abandon.abandon();
-                    }
-                }
-                // A call that waits holds the connections.
-                Action::Dial { .. } | Action::Assign(_) | Action::Fail(..) => {}
-            }
+        for shared in state.alive.values() {
+            shared.command(|state, now| state.connection.shut_down(now, Duration::MAX));
         }
+        state.dials.values().for_each(|abandon| abandon.abandon());
         if let Some(keeper) = state.keeper.take() {
             keeper.wake();
         }

@@ -71,20 +71,34 @@ impl Receiver {
     /// The whole response of a call that has exactly one message.
     ///
     /// # Errors
-    /// Why the call failed.
+    /// Why the call failed, with the response's headers and trailers as its metadata.
     pub async fn response(mut self) -> Result<Response, RpcError> {
         self.take_response().await
     }
 
     pub(super) async fn take_response(&mut self) -> Result<Response, RpcError> {
-        // That there is one message, and no second, is for the call itself to say.
-        let message = self.recv().await?.unwrap_or_default();
-        while self.recv().await?.is_some() {}
+        let message = match self.only().await {
+            Ok(message) => message,
+            Err(error) => {
+                let mut metadata = self.headers.take().unwrap_or_default();
+                for (name, value) in error.metadata() {
+                    metadata.append(name, value.clone());
+                }
+                return Err(error.with_metadata(metadata));
+            }
+        };
         let trailers = match &mut self.stage {
             Stage::Decided(Ok(trailers)) => std::mem::take(trailers),
             _ => Metadata::new(),
         };
         Ok(Response { headers: self.headers.take().unwrap_or_default(), message, trailers })
+    }
+
+    async fn only(&mut self) -> Result<Bytes, RpcError> {
+        // That there is one message, and no second, is for the call itself to say.
+        let message = self.recv().await?.unwrap_or_default();
+        while self.recv().await?.is_some() {}
+        Ok(message)
     }
 
     /// Closes the call without waiting, in whatever phase it is, and says later how it went.

@@ -41,11 +41,11 @@ impl Steward {
         let id = self.id;
         // First what keeps calls away.
         for news in self.news.drain(..) {
-            connections.connection(|pool, now| match news {
-                News::Suspect => pool.suspect(now, id),
-                News::Calm => pool.calm(now, id),
-                News::Ended => pool.ended(now, id),
-            });
+            match news {
+                News::Suspect => connections.connection(|pool, now| pool.suspect(now, id)),
+                News::Calm => connections.connection(|pool, now| pool.calm(now, id)),
+                News::Ended => connections.ended(id),
+            }
         }
         for closed in self.closed.drain(..) {
             connections.call_ended(id, &closed);

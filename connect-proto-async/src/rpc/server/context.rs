@@ -18,6 +18,7 @@ pub struct Context {
     /// Which of the procedure's codecs it is.
     pub(super) codec: usize,
     pub(super) metadata: Metadata,
+    pub(super) query: Option<String>,
     pub(super) deadline: Option<Instant>,
     pub(super) peer: Arc<Peer>,
 }
@@ -39,6 +40,12 @@ impl Context {
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The query of the request's URL, as it was sent, if the call came by GET.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
     }
 
     /// Who calls.

@@ -12,7 +12,7 @@ use connect_proto::error::{Code, RpcError};
 use connect_proto::message::Encoding;
 use connect_proto::metadata::Metadata;
 use connect_proto::server::Refusal;
-use http::Version;
+use http::{Method, Version};
 
 use super::Context;
 use super::handle::{CallRef, Requests, Responses};
@@ -43,6 +43,7 @@ struct Started {
     procedure: Arc<Procedure>,
     codec: usize,
     metadata: Metadata,
+    query: Option<String>,
     deadline: Option<Instant>,
     encoding: Encoding,
 }
@@ -68,23 +69,33 @@ impl Host {
         let multiplexed = incoming.version() >= Version::HTTP_2;
         // One that it does not have is refused by the call itself.
         let codec = incoming.codec().and_then(|name| procedure.codec_named(name)).unwrap_or_default();
+        let query = incoming.uri().query().filter(|_| incoming.method() == Method::GET).map(str::to_owned);
         state.connection.start(now, id, config, procedure.spec());
         if let Some(mut call) = state.connection.call(id).filter(|call| call.ended().is_none()) {
             let metadata = call.take_request_headers();
             let (deadline, encoding) = (call.deadline(), call.encoding());
             state.join(id);
-            let started = Started { id, permit, multiplexed, procedure, codec, metadata, deadline, encoding };
-            self.started.push_back(started);
+            self.started.push_back(Started {
+                id,
+                permit,
+                multiplexed,
+                procedure,
+                codec,
+                metadata,
+                query,
+                deadline,
+                encoding,
+            });
         }
     }
 
     /// Calls the handler of a call.
     fn begin(&self, shared: &Arc<Shared<ServerRole>>, started: Started) -> Serving {
-        let Started { id, permit, procedure, codec, metadata, deadline, encoding, .. } = started;
+        let Started { id, permit, procedure, codec, metadata, query, deadline, encoding, .. } = started;
         let call = CallRef::new(shared.clone(), id);
         let handled = procedure.clone();
-        let context =
-            Context { call: call.clone(), procedure, codec, metadata, deadline, peer: self.peer.clone() };
+        let peer = self.peer.clone();
+        let context = Context { call: call.clone(), procedure, codec, metadata, query, deadline, peer };
         let (requests, responses) = (Requests::new(call.clone()), Responses::new(call.clone(), encoding));
         Serving::new(call, permit, || handled.handle(context, requests, responses))
     }

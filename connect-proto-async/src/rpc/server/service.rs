@@ -14,12 +14,10 @@ use connect_proto::server as core;
 
 use super::Router;
 use super::host::Host;
+use crate::driver::alarm::within;
 use crate::driver::runtime::{Address, BoxStream, Listener, Peer, Runtime, Timer};
-use crate::driver::shared::Shared;
+use crate::driver::shared::{BACKSTOP, Shared};
 use crate::driver::task::Task;
-
-/// How much later than a shutdown's grace is over the connections give up by themselves.
-const BACKSTOP: Duration = Duration::from_secs(1);
 
 /// How long to wait after an accept has failed: at first, and at most.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -188,14 +186,9 @@ impl Server {
     /// what is left is then cut off a second late.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let service = &self.service;
-        let at = service.runtime.now().saturating_add(grace);
-        service.stop(grace);
-        let mut timer = service.runtime.timer(at);
-        let emptied = poll_fn(|cx| match service.poll_empty(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => timer.as_mut().poll(cx).map(|()| false),
-        });
-        if emptied.await {
+        service.stop(grace.saturating_add(BACKSTOP));
+        let emptied = poll_fn(|cx| service.poll_empty(cx));
+        if within(&*service.runtime, grace, emptied).await.is_some() {
             return ShutdownReport::default();
         }
         let calls_cut = service.at_work.load(Ordering::Relaxed);
@@ -258,7 +251,6 @@ impl Service {
             acceptor.wake();
         }
         for connection in connections {
-            let grace = grace.saturating_add(BACKSTOP);
             connection.command(|state, now| state.connection.shut_down(now, grace));
         }
     }

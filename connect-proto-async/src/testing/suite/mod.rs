@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+pub use crate::driver::alarm::within;
 use crate::{BoxFuture, Runtime};
 
 /// One case of the suite. It panics if it fails.
@@ -40,6 +41,9 @@ macro_rules! runtime_suite {
             unary_calls_share_a_connection
             a_handlers_error_reaches_the_client
             metadata_travels
+            a_failure_has_the_responses_metadata
+            a_get_shows_its_query
+            a_unary_call_can_be_held
             streams_of_every_kind
             full_duplex_needs_http2
             large_messages_pass
@@ -48,6 +52,7 @@ macro_rules! runtime_suite {
             dropping_aborts
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
+            a_channel_shuts_down
             too_many_calls_are_shed
             a_crowd_of_calls
         );
@@ -72,17 +77,6 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub async fn run(runtime: Arc<dyn Runtime>, case: Case) {
     let done = within(&*runtime, LIMIT, case(Arc::clone(&runtime))).await;
     assert!(done.is_some(), "the case takes longer than {LIMIT:?}");
-}
-
-/// Awaits a future for a time; `None` if that was too short.
-pub async fn within<T>(runtime: &dyn Runtime, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let mut timer = runtime.timer(runtime.now().saturating_add(limit));
-    let mut future = std::pin::pin!(future);
-    poll_fn(move |cx| match future.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
-    })
-    .await
 }
 
 /// Waits for a time.

@@ -26,7 +26,12 @@ fn router(runtime: &Arc<dyn Runtime>) -> Router {
     Router::new(["text"])
         .unary(&procedure("Echo"), |_: Context, message: Bytes| async move { Ok(message) })
         .unary(&procedure("Fail"), |_: Context, message: Bytes| async move {
-            Err::<Bytes, _>(RpcError::new(Code::NotFound, String::from_utf8_lossy(&message)))
+            let mut error = RpcError::new(Code::NotFound, String::from_utf8_lossy(&message));
+            error.metadata_mut().insert("x-trailer", http::HeaderValue::from_static("sorry"));
+            Err::<Bytes, _>(error)
+        })
+        .side_effect_free_unary(&procedure("Query"), |context: Context, _: Bytes| async move {
+            Ok(Response::new(context.query().unwrap_or("none").to_owned()))
         })
         .unary(&procedure("Panic"), |_: Context, _: Bytes| async move {
             if true {
@@ -148,6 +153,47 @@ pub async fn metadata_travels(runtime: Arc<dyn Runtime>) {
             channel.call(&procedure("Metadata")).metadata(metadata).unary("").await.expect("an answer");
         assert_eq!(response.headers.get("x-header").expect("a header"), "why");
         assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+    }
+}
+
+/// Of a failed call there is nothing but the error, which has all metadata of the response.
+pub async fn a_failure_has_the_responses_metadata(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        let error = channel.call(&procedure("Fail")).unary("").await.expect_err("it fails");
+        assert_eq!(error.metadata().get("content-type").expect("a header"), "application/json");
+        assert_eq!(error.metadata().get("x-trailer").expect("a trailer"), "sorry");
+    }
+}
+
+/// A handler sees by which query it was called.
+pub async fn a_get_shows_its_query(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        let query = async |get_max_url| {
+            let call = channel.call(&procedure("Query")).side_effect_free();
+            call.config(|calls| calls.get_max_url = get_max_url).unary("hi").await.expect("an answer").message
+        };
+        assert_eq!(query(None).await, "none", "{protocol:?}: a POST");
+        assert_eq!(query(Some(200)).await, "connect=v1&base64=1&encoding=text&message=aGk", "{protocol:?}");
+    }
+}
+
+/// A unary call that is held can be closed, which over HTTP/1.1 saves the connection, as dropping it would not.
+pub async fn a_unary_call_can_be_held(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        let mut call = channel.call(&procedure("Echo")).open_unary("hello").expect("a call");
+        assert!(call.headers().await.expect("an answer").contains_key("content-type"));
+        assert_eq!(call.response().await.expect("an answer").message, "hello");
+
+        let mut call = channel.call(&procedure("Echo")).open_unary("hello").expect("a call");
+        call.headers().await.expect("an answer");
+        let closed = call.close().await.closed;
+        assert_eq!((closed.processed, closed.fate), (Processed::Yes, Fate::Reusable), "{protocol:?}");
     }
 }
 
@@ -346,6 +392,31 @@ pub async fn a_shutdown_ends_within_its_grace(runtime: Arc<dyn Runtime>) {
                 Ok(message) => assert!(message.is_some(), "what was cut off never looks complete"),
                 Err(error) => break assert_eq!(error.code(), Code::Unavailable, "{protocol:?}"),
             }
+        }
+    }
+}
+
+/// A channel that is shut down lets its calls end, takes no more, and cuts off what does not end within the grace.
+pub async fn a_channel_shuts_down(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = self::channel(&runtime, &server, protocol);
+        let mut call = channel.call(&procedure("Pause")).server_stream("").expect("a call");
+        assert_eq!(text(&mut call).await.as_deref(), Some("0"));
+        let shutdown = channel.clone();
+        let cut = super::spawn(&*runtime, async move { shutdown.shutdown(Duration::from_secs(5)).await });
+        assert_eq!(text(&mut call).await.as_deref(), Some("1"));
+        assert_eq!(text(&mut call).await, None);
+        assert_eq!(cut.await, 0, "{protocol:?}");
+        let error = channel.call(&procedure("Echo")).unary("").await.expect_err("it is shut down");
+        assert_eq!(error.code(), Code::Unavailable);
+
+        let channel = self::channel(&runtime, &server, protocol);
+        let mut call = channel.call(&procedure("Count")).server_stream("endless").expect("a call");
+        assert_eq!(text(&mut call).await.as_deref(), Some("0"));
+        assert_eq!(channel.shutdown(Duration::from_millis(50)).await, 1, "{protocol:?}");
+        while let Ok(message) = call.recv().await {
+            assert!(message.is_some(), "what was cut off never looks complete");
         }
     }
 }

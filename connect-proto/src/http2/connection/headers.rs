@@ -112,7 +112,11 @@ impl<R: Role> Engine<R> {
                 return self.absent_headers(now, headers);
             }
         };
-        let mut fields = Fields::new(section, self.limits.max_headers);
+        let headers_map = match section {
+            Section::Trailers => HeaderMap::new(),
+            Section::Request | Section::Response => self.spare_maps.pop().unwrap_or_default(),
+        };
+        let mut fields = Fields::new(section, self.limits.max_headers, headers_map);
         let ended =
             self.decoder.decode(block, self.limits.max_header_list as usize, |field| fields.add(field));
         let too_large = ended.map_err(|_| PeerMisbehaved::CorruptFieldBlock)? == BlockEnd::TooLarge;

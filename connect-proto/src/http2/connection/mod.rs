@@ -39,6 +39,10 @@ pub type Client = Engine<ClientRole>;
 /// A server's side of one HTTP/2 connection.
 pub type Server = Engine<ServerRole>;
 
+/// How many maps of fields are kept for heads to come, and of how many fields at most.
+const SPARE_MAPS: usize = 16;
+const SPARE_FIELDS: usize = 32;
+
 /// What the peer's GOAWAY said: it takes no more streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GoAway {
@@ -107,6 +111,8 @@ pub struct Engine<R: Role> {
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
     last_target: LastTarget,
+    /// Empty maps that have served for heads that were sent.
+    spare_maps: Vec<HeaderMap>,
     streams: Streams,
     /// Streams that are not closed.
     active: usize,
@@ -161,6 +167,7 @@ impl<R: Role> Engine<R> {
             decoder: hpack::Decoder::new(DEFAULT_TABLE_SIZE),
             encoder: hpack::Encoder::new(limits.encoder_table as usize),
             last_target: LastTarget::default(),
+            spare_maps: Vec::new(),
             streams: Streams::default(),
             active: 0,
             schedule: Schedule::default(),
@@ -319,6 +326,15 @@ impl<R: Role> Engine<R> {
         let now = self.expire(now);
         self.put_head(key, parts, body);
         self.settle(now);
+    }
+
+    /// Takes a head that was sent: the map of its fields then serves for a head that comes in.
+    pub(crate) fn recycle(&mut self, parts: R::Out) {
+        let mut headers = R::into_fields(parts);
+        if self.spare_maps.len() < SPARE_MAPS && headers.capacity() <= SPARE_FIELDS {
+            headers.clear();
+            self.spare_maps.push(headers);
+        }
     }
 
     /// Sends a piece of the body. An empty one is ignored. What the windows or the output have no room for is kept and

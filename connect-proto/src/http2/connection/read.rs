@@ -268,6 +268,7 @@ impl<R: Role> Engine<R> {
             self.events.shrink_to(8);
         }
         self.ends.shrink_to(8);
+        self.spare_maps.truncate(1);
         self.output.trim();
         self.schedule.trim();
     }

@@ -151,17 +151,6 @@ fn a_smaller_window_counts_from_its_acknowledgement() {
     assert_eq!(peer.wrote(), "RST_STREAM 1 3");
 }
 
-/// Its end may come when the peer has just learned that its window was smaller than what it had sent.
-#[test]
-fn an_end_without_data_needs_no_window() {
-    let mut peer = Peer::<ServerRole>::fresh(Limits { initial_stream_window: 10, ..Limits::default() });
-    peer.feed_all(&[frame::PREFACE.to_vec(), settings(&[])]);
-    peer.request(1, false);
-    peer.feed_all(&[data(1, false, 11), frame::settings_ack().to_vec(), data(1, true, 0)]);
-    assert_eq!(peer.events(), ["0 data 11", "0 end"]);
-    check_conservation(&peer.engine);
-}
-
 #[test]
 fn what_was_consumed_before_a_window_became_smaller_is_not_forgotten() {
     let limits = limits_with(|limits| limits.initial_stream_window = 1000);

@@ -27,9 +27,9 @@ fn a_call_without_an_idle_connection_waits_for_a_dial() {
 fn the_connection_used_last_is_used_first() {
     let mut scene = idle(3);
     assert_eq!(scene.open(&["a", "b"]), ["a on 3", "b on 2"]);
-    scene.freed(3);
     scene.freed(2);
-    assert_eq!(scene.open(&["c", "d", "e"]), ["c on 2", "d on 3", "e on 1"]);
+    scene.freed(3);
+    assert_eq!(scene.open(&["c", "d", "e"]), ["c on 3", "d on 2", "e on 1"]);
     assert_eq!(scene.pool.counters().reuses, 5);
 }
 
@@ -40,6 +40,16 @@ fn a_freed_connection_goes_to_the_call_that_has_waited_longest() {
     assert_eq!(scene.dialled(1), ["a on 1"]);
     assert_eq!(scene.freed(1), ["b on 1"]);
     assert_eq!(scene.freed(1), ["c on 1"]);
+}
+
+#[test]
+fn a_new_call_does_not_overtake_one_that_waits() {
+    let mut scene = Scene::new(|config| config.max_http1_connections = 1);
+    scene.open(&["a", "b"]);
+    scene.dialled(1);
+    scene.pool.freed(scene.now, scene.id(1));
+    // The actions were not polled in between.
+    assert_eq!(scene.open(&["c"]), ["c waits", "b on 1"]);
 }
 
 #[test]

@@ -143,6 +143,25 @@ fn a_connection_that_lived_for_a_while_makes_the_pause_short_again() {
 }
 
 #[test]
+fn a_failed_dial_does_not_shorten_the_pause() {
+    let mut scene = open(3);
+    scene.calm(1);
+    scene.open(&["a"]);
+    scene.pass(secs(1));
+    for number in [2, 3] {
+        scene.dialled(number);
+        scene.filled(number);
+        scene.open(&["b"]);
+    }
+    scene.calm(2);
+    assert_eq!(scene.dial_fails(4), ["b on 3"]);
+    scene.sleep(secs(1));
+    assert_eq!(scene.open(&["c"]), ["c on 3"]);
+    scene.sleep(secs(1));
+    assert_eq!(scene.open(&["d"]), ["d waits", "dial 5"]);
+}
+
+#[test]
 fn a_server_that_turns_out_to_speak_http1_gets_a_connection_for_each_call() {
     let mut scene = Scene::http2();
     scene.open(&["a", "b", "c"]);

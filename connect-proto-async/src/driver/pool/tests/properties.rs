@@ -377,8 +377,7 @@ impl World {
                     );
                     self.calls[call] = CallState::Over;
                 }
-                Action::ShutDown(id, token) => {
-                    assert_eq!(id, token);
+                Action::ShutDown(id) => {
                     // It may have said itself that it closes, since.
                     self.close(id);
                 }
