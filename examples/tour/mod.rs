@@ -22,7 +22,7 @@ type Error = Box<dyn std::error::Error>;
 const BUDGET: DrainBudget = DrainBudget { time: Duration::from_secs(1), bytes: 256 << 10 };
 
 /// Takes the tour. The exit code tells whether all went as it says.
-pub async fn take(runtime: Arc<dyn Runtime>) -> Result<ExitCode, Error> {
+pub(crate) async fn take(runtime: Arc<dyn Runtime>) -> Result<ExitCode, Error> {
     let server = server::start(runtime.clone()).await?;
     let address = server.local_address().ok_or("the server has an address")?;
     println!("connect-proto: a server and a client on {address}, Connect with JSON");

@@ -95,6 +95,12 @@ impl<C: Clone, W> Pool<C, W> {
 
     // Getters
 
+    /// Whether nothing is left: no call waits, and every connection has ended.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.len() == 0 && self.waiting.is_empty() && self.owed.is_empty()
+    }
+
     #[must_use]
     pub(crate) fn counters(&self) -> PoolCounters {
         self.counters

@@ -17,13 +17,6 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-impl<C, W> Pool<C, W> {
-    /// Whether nothing is left: no call waits, nothing is to be done, and every connection has ended.
-    fn is_empty(&self) -> bool {
-        self.members.len() == 0 && self.waiting.is_empty() && self.owed.is_empty()
-    }
-}
-
 /// A pool whose calls are names and whose connections are numbered in the order of their dials, from 1.
 struct Scene {
     pool: Pool<usize, &'static str>,
