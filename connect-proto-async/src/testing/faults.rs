@@ -86,7 +86,7 @@ impl Faults {
         }
     }
 
-    /// What any network does and no protocol may mind: small buffers, cut reads and writes, delays, stalls of a second or less.
+    /// What any network does and no protocol may mind: small buffers, cut reads and writes, delays, short stalls.
     #[must_use]
     pub fn harmless() -> Self {
         Faults {
@@ -94,7 +94,7 @@ impl Faults {
             cut: true,
             delay: Duration::ZERO..Duration::from_millis(20),
             faulty: 250,
-            kinds: vec![Fault::Stall(Duration::from_millis(100)), Fault::Stall(Duration::from_secs(1))],
+            kinds: vec![Fault::Stall(Duration::from_millis(50)), Fault::Stall(Duration::from_millis(300))],
             ..Faults::none()
         }
     }

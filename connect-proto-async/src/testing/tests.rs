@@ -105,6 +105,25 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
+/// What runs on it is deterministic too: the order of no hash map shows in how a channel and a server work.
+#[test]
+fn the_same_seed_gives_the_same_calls() {
+    let cases: [Case; 3] = [
+        |runtime| Box::pin(suite::rpc::a_crowd_of_calls(runtime)),
+        |runtime| Box::pin(suite::rpc::a_shutdown_ends_within_its_grace(runtime)),
+        |runtime| Box::pin(suite::rpc::closing_never_waits(runtime)),
+    ];
+    for (seed, case) in (0..3).flat_map(|seed| cases.map(|case| (seed, case))) {
+        let fingerprint = || {
+            let sim = Sim::new(seed);
+            sim.set_faults(Faults::harmless());
+            sim.run(suite::run(sim.handle(), case));
+            sim.fingerprint()
+        };
+        assert_eq!(fingerprint(), fingerprint(), "seed {seed}");
+    }
+}
+
 #[test]
 fn another_seed_gives_another_run() {
     let mut fingerprints: Vec<_> = (0..100).map(|seed| workload(seed).1).collect();

@@ -1,6 +1,6 @@
 //! The connections of a channel: the pool behind its mutex, and what carries out its decisions.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -37,9 +37,9 @@ pub(super) struct Connections {
 struct State {
     pool: Machine,
     /// Dials under way, to be given up.
-    dials: HashMap<ConnectionId, Arc<Abandon>>,
+    dials: BTreeMap<ConnectionId, Arc<Abandon>>,
     /// Connections that have not ended.
-    alive: HashMap<ConnectionId, Arc<Shared<Client>>>,
+    alive: BTreeMap<ConnectionId, Arc<Shared<Client>>>,
     /// Those who wait until nothing is left.
     watchers: Vec<Waker>,
     /// Until when the calls that wait may do so.
@@ -59,8 +59,8 @@ impl Connections {
         let protocol = pool.protocol;
         let state = State {
             pool: Pool::new(pool),
-            dials: HashMap::new(),
-            alive: HashMap::new(),
+            dials: BTreeMap::new(),
+            alive: BTreeMap::new(),
             watchers: Vec::new(),
             deadlines: BTreeMap::new(),
             keeper: None,

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use connect_proto::connection::CallClosed;
 use connect_proto::error::RpcError;
@@ -17,8 +17,7 @@ use super::slot::Slot;
 pub struct CallEnd {
     /// Why, what was drained, whether the server may have processed the call, and what became of the connection.
     pub closed: CallClosed,
-    /// The verdict, if it came after the call was closed: the trailers, or the server's error. `None` if none came, or if
-    /// the receiver has told it before.
+    /// The verdict, if one came that the receiver has not told: the trailers, or the server's error.
     pub verdict: Option<Result<Metadata, RpcError>>,
 }
 
@@ -27,24 +26,30 @@ pub struct CallEnd {
 /// The call gets to its end by itself, within its limits. Dropping this changes nothing about that.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled; the call ends all the same"]
-pub struct Ending(Arc<Slot>);
+pub struct Ending {
+    slot: Arc<Slot>,
+    /// The verdict, if it came before the receiver was left.
+    verdict: Option<Result<Metadata, RpcError>>,
+}
 
 impl Ending {
-    pub(super) fn new(slot: Arc<Slot>) -> Self {
-        Ending(slot)
+    pub(super) fn new(slot: Arc<Slot>, verdict: Option<Result<Metadata, RpcError>>) -> Self {
+        Ending { slot, verdict }
     }
 }
 
 impl Future for Ending {
     type Output = CallEnd;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallEnd> {
-        self.0.poll_end(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallEnd> {
+        let mut end = ready!(self.slot.poll_end(cx));
+        end.verdict = end.verdict.or_else(|| self.verdict.take());
+        Poll::Ready(end)
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.leave();
+        self.slot.leave();
     }
 }

@@ -126,7 +126,12 @@ impl Receiver {
 
     fn leave(&mut self) -> Ending {
         self.stage = Stage::Left;
-        Ending::new(self.slot.clone())
+        // The verdict may have been taken together with a message, and not been looked at.
+        let verdict = self.inbox.drain(..).find_map(|event| match event {
+            Event::Finished(verdict) => Some(verdict),
+            _ => None,
+        });
+        Ending::new(self.slot.clone(), verdict)
     }
 
     fn poll_headers(&mut self, cx: &Context<'_>) -> Poll<Result<(), RpcError>> {

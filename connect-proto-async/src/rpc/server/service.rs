@@ -1,6 +1,6 @@
 //! A server: its accept loop, its connections, and how it shuts down.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -102,7 +102,7 @@ pub(super) struct Service {
 /// The connections.
 #[derive(Debug, Default)]
 struct Crowd {
-    connections: HashMap<u64, Arc<Shared<ServerRole>>>,
+    connections: BTreeMap<u64, Arc<Shared<ServerRole>>>,
     accepted: u64,
     is_stopping: bool,
     /// The accept loop, while there are too many, or while nobody comes.
