@@ -65,7 +65,7 @@ impl Watch {
             self.armed = Some(due);
             timers.push(Reverse((due, live.id)));
         }
-        self.tell(live.call.has_only_closed() || (live.call.has_events() && !live.told))
+        self.tell(live.call.has_events() && (!live.told || live.call.has_only_closed()))
     }
 
     fn tell(&mut self, tells: bool) -> bool {
