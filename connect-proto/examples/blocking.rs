@@ -249,8 +249,9 @@ impl<H: Handler> Serving<H> {
 
     fn step(&mut self, id: CallId) {
         let now = self.driver.now();
-        let Some(mut call) = self.driver.connection.call(id) else { return };
-        if let Some((handler, at)) = self.handlers.get_mut(&id) {
+        if let (Some(mut call), Some((handler, at))) =
+            (self.driver.connection.call(id), self.handlers.get_mut(&id))
+        {
             match handler.step(now, &mut call) {
                 Next::Events => *at = None,
                 Next::At(time) => *at = Some(time),
@@ -259,7 +260,7 @@ impl<H: Handler> Serving<H> {
         }
         if !self.handlers.contains_key(&id) {
             // What is left unread holds up the end of a call.
-            while call.poll_event(now).is_some() {}
+            while self.driver.connection.poll_event(now, id).is_some() {}
         }
     }
 }

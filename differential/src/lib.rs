@@ -2,13 +2,15 @@
 //!
 //! [`run`] draws from its input what is to happen: calls of all shapes, many at once, with heads, bodies and trailers
 //! of all sizes, resets from either side and answers that do not wait for the request; windows, tables and frame sizes;
-//! shutdowns and cut connections; and how the bytes are cut and whose turn it is. h2's futures are polled by hand, so
-//! that the same input does the same.
+//! shutdowns and cut connections; what is done to h2's frames on their way, so that they come with padding, priorities and
+//! in pieces, which h2 itself never sends; and how the bytes are cut and whose turn it is. h2's futures are polled by
+//! hand, so that the same input does the same.
 //!
 //! What must come of it: both sides have seen the same calls, heads, bodies, trailers and ends; what was reset or cut
 //! off does not look complete; all ends without a stall, and the connection without a fault.
 
 mod draw;
+mod dress;
 mod judge;
 mod link;
 mod log;
@@ -23,12 +25,13 @@ use std::time::Duration;
 
 use connect_proto::http2::{ClientRole, ServerRole};
 
+use crate::dress::Dress;
 use crate::link::Link;
 use crate::log::World;
 use crate::ours::Ours;
 use crate::part::Part;
 use crate::plan::{CLIENT, Ending, SERVER};
-use crate::theirs::Theirs;
+use crate::theirs::{Probe, Theirs};
 
 /// Turns that each of four actors may have had without anything coming of it.
 const PATIENCE: usize = 6;
@@ -81,7 +84,10 @@ struct Run<R: Part> {
 
 impl<R: Part> Run<R> {
     fn new(world: World) -> Self {
-        let link = Link { capacity: world.plan.capacity, ..Link::default() };
+        let plan = &world.plan;
+        let window = plan.settings[plan.ours].stream_window;
+        let dress = plan.dress.map(|seed| Dress::new(seed, plan.ours == CLIENT, window));
+        let link = Link { capacity: plan.capacity, dress, ..Link::default() };
         let (world, link) = (Rc::new(RefCell::new(world)), Rc::new(RefCell::new(link)));
         let (ours, theirs) = (Ours::new(&world, &link), Theirs::new(&world, &link));
         Run { world, link, ours, theirs, steps: 0, rewindows: REWINDOWS, pings: 100, stalls: 0 }
@@ -204,10 +210,29 @@ impl<R: Part> Run<R> {
         self.ours.wait(wait);
     }
 
+    /// After all that, the connection still answers pings and acknowledges settings.
+    fn probe(&mut self) {
+        self.theirs.orders.borrow_mut().probe = Probe::Wanted;
+        let mut idle = 0;
+        loop {
+            let probe = self.theirs.orders.borrow().probe;
+            if probe == Probe::Passed {
+                return;
+            }
+            assert!(idle <= PATIENCE, "a ping or settings were not acknowledged: {probe:?}");
+            let before = self.moved();
+            (0..4).for_each(|actor| self.step(actor, true));
+            idle = if self.moved() > before { 0 } else { idle + 1 };
+        }
+    }
+
     /// All calls are over: the connection ends, and is to end well.
     fn finish(mut self) -> Report {
         let ending = self.world.borrow().plan.ending;
         let is_broken = matches!(ending, Ending::Cut | Ending::TheirsAbrupt);
+        if ending == Ending::None {
+            self.probe();
+        }
         self.theirs.orders.borrow_mut().is_over = true;
         self.ours.shut_down();
         let mut idle = 0;

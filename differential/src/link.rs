@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::dress::Dress;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes on their way, each way.
@@ -15,6 +16,8 @@ pub(crate) struct Link {
     pub(crate) to_theirs: VecDeque<u8>,
     pub(crate) to_ours: VecDeque<u8>,
     pub(crate) capacity: usize,
+    /// What happens to frames on their way, if anything.
+    pub(crate) dress: Option<Dress>,
     /// What h2 may read and write until it is polled again.
     pub(crate) read_budget: usize,
     pub(crate) write_budget: usize,
@@ -28,6 +31,22 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Bytes that our side has written.
+    pub(crate) fn ours_wrote(&mut self, bytes: &[u8]) {
+        match &mut self.dress {
+            Some(dress) => self.to_theirs.extend(dress.towards_theirs(bytes)),
+            None => self.to_theirs.extend(bytes),
+        }
+    }
+
+    /// Bytes that h2 has written.
+    fn theirs_wrote(&mut self, bytes: &[u8]) {
+        match &mut self.dress {
+            Some(dress) => self.to_ours.extend(dress.towards_ours(bytes)),
+            None => self.to_ours.extend(bytes),
+        }
+    }
+
     pub(crate) fn room_to_theirs(&self) -> usize {
         self.capacity.saturating_sub(self.to_theirs.len())
     }
@@ -67,7 +86,7 @@ impl AsyncWrite for TheirEnd {
         }
         link.write_budget -= n;
         link.moved += n;
-        link.to_ours.extend(&buf[..n]);
+        link.theirs_wrote(&buf[..n]);
         Poll::Ready(Ok(n))
     }
 

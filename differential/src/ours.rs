@@ -23,6 +23,8 @@ struct Stream {
     key: StreamKey,
     call: usize,
     wants: bool,
+    /// Whether its end comes later: in a frame of its own if all before is written by then.
+    rests: bool,
     head_sent: bool,
     sent: usize,
     send_over: bool,
@@ -44,6 +46,8 @@ pub(crate) struct Ours<R: Part> {
     /// Client: the calls that are not opened yet.
     waiting: Vec<usize>,
     is_told: bool,
+    /// Whether h2's settings are known: they come before any head.
+    is_greeted: bool,
 }
 
 impl<R: Part> Ours<R> {
@@ -76,6 +80,7 @@ impl<R: Part> Ours<R> {
             streams: Vec::new(),
             waiting,
             is_told: false,
+            is_greeted: false,
         }
     }
 
@@ -120,7 +125,7 @@ impl<R: Part> Ours<R> {
         let mut n = 0;
         for slice in &slices[..filled] {
             let part = &slice[..left.min(slice.len())];
-            link.to_theirs.extend(part);
+            link.ours_wrote(part);
             (left, n) = (left - part.len(), n + part.len());
         }
         if n > 0 {
@@ -144,10 +149,10 @@ impl<R: Part> Ours<R> {
 
     /// The application's turn. `eager`: nothing is put off.
     pub(crate) fn act(&mut self, eager: bool) {
-        self.open(eager);
         while let Some((key, event)) = self.engine.poll_event() {
             self.event(key, event);
         }
+        self.open(eager);
         for at in 0..self.streams.len() {
             let (key, held) = (self.streams[at].key, self.streams[at].held);
             if held > 0 && (eager || self.one_in(4)) {
@@ -155,8 +160,9 @@ impl<R: Part> Ours<R> {
                 self.world.borrow_mut().moved += 1;
                 self.engine.add_credit(self.now, key, held);
             }
-            if !self.streams[at].wants && self.may_begin(at) && (eager || self.one_in(3)) {
-                self.streams[at].wants = true;
+            let asks = !self.streams[at].wants || self.streams[at].rests;
+            if asks && self.may_begin(at) && (eager || self.one_in(3)) {
+                (self.streams[at].wants, self.streams[at].rests) = (true, false);
                 self.world.borrow_mut().moved += 1;
                 self.engine.want_write(key);
             }
@@ -184,6 +190,8 @@ impl<R: Part> Ours<R> {
             let at = self.world.borrow_mut().draw.below(self.waiting.len());
             match R::open(&mut self.engine, self.now) {
                 Opened::Stream(key) => {
+                    let most = self.plan.settings[1 - R::SIDE].max_streams as usize;
+                    assert!(!self.is_greeted || self.active() < most, "more streams than h2 takes");
                     let call = self.waiting.swap_remove(at);
                     self.add(key, call);
                 }
@@ -205,6 +213,7 @@ impl<R: Part> Ours<R> {
             key,
             call,
             wants: false,
+            rests: false,
             head_sent: false,
             sent: 0,
             send_over: false,
@@ -212,6 +221,11 @@ impl<R: Part> Ours<R> {
             recv_over: false,
             held: 0,
         });
+    }
+
+    /// Streams on which something is to come from either side.
+    fn active(&self) -> usize {
+        self.streams.iter().filter(|stream| !(stream.recv_over && stream.send_over)).count()
     }
 
     /// Whether a stream may send its head, which it has not asked for.
@@ -227,6 +241,7 @@ impl<R: Part> Ours<R> {
 
     fn event(&mut self, key: StreamKey, event: Event<R::In>) {
         if let Event::Head { parts, body } = event {
+            self.is_greeted = true;
             let (line, fields, call) = R::read(*parts);
             if let Some(call) = call {
                 self.add(key, call);
@@ -297,10 +312,11 @@ impl<R: Part> Ours<R> {
     fn turn(&mut self, key: StreamKey, max: usize) {
         self.world.borrow_mut().moved += 1;
         let Some(at) = self.position(key) else { panic!("a turn for a stream that is released") };
+        let is_first = !self.streams[at].head_sent;
         let call = self.streams[at].call;
         let plan = self.plan.clone();
         assert!(self.streams[at].wants, "a turn that nobody asked for");
-        if self.streams[at].send_over {
+        if self.streams[at].send_over || self.streams[at].rests {
             return;
         }
         let plan = &plan.calls[call];
@@ -340,6 +356,8 @@ impl<R: Part> Ours<R> {
             if max > 0 {
                 self.engine.want_write(key);
             }
+        } else if how == 3 && (is_first || n > 0) {
+            self.streams[at].rests = true;
         } else if let Some((_, code)) = message.reset {
             self.engine.reset(self.now, key, ResetCode(code));
             self.streams[at].recv_over = true;

@@ -82,6 +82,8 @@ pub(crate) struct Plan {
     /// h2 changes its windows while calls are under way.
     pub(crate) rewindows: bool,
     pub(crate) pings: bool,
+    /// Decides what is done to h2's frames on their way, if anything is.
+    pub(crate) dress: Option<usize>,
 }
 
 /// A byte of a body.
@@ -136,6 +138,7 @@ impl Plan {
             ending_at: draw.below(ending_before),
             rewindows: draw.one_in(4),
             pings: draw.one_in(4),
+            dress: draw.one_in(2).then(|| draw.below(1 << 16)),
         }
     }
 
@@ -186,7 +189,9 @@ fn message(draw: &mut Draw, max: usize, resets: usize) -> Message {
 
 fn fields(draw: &mut Draw) -> HeaderMap {
     let mut fields = HeaderMap::new();
-    for _ in 0..draw.pick(&[0, 2, 5, 12]) {
+    // More than fits into one frame.
+    let is_large = draw.one_in(12);
+    for _ in 0..if is_large { 12 } else { draw.pick(&[0, 2, 5, 12]) } {
         let name = match draw.below(6) {
             0 => HeaderName::from_static("user-agent"),
             1 => HeaderName::from_static("content-type"),
@@ -198,15 +203,16 @@ fn fields(draw: &mut Draw) -> HeaderMap {
             fields.insert(name, HeaderValue::from_static("trailers"));
             continue;
         }
-        let len = draw.pick(&[0, 3, 20, 100, 100, 3000]);
-        let mut value: Vec<u8> = (0..draw.below(len + 1)).map(|_| value_byte(draw)).collect();
+        let reach = draw.pick(&[0, 3, 20, 100, 100, 3000]);
+        let len = if is_large { 3000 } else { draw.below(reach + 1) };
+        let mut value: Vec<u8> = (0..len).map(|_| value_byte(draw)).collect();
         if let Some(first) = value.first_mut() {
             *first = b'e';
         }
         if let Some(last) = value.last_mut() {
             *last = b'e';
         }
-        if draw.one_in(2) {
+        if !is_large && draw.one_in(2) {
             value = draw.pick(&["application/proto", "a", "1", "0123456789"]).into();
         }
         let mut value = HeaderValue::from_bytes(&value).expect("a value");

@@ -17,6 +17,19 @@ use crate::plan::{CLIENT, Message, SERVER, Settings, bytes};
 type Shared = Rc<RefCell<World>>;
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
+/// How far it is proven that our side answers pings and acknowledges settings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Probe {
+    #[default]
+    None,
+    /// A ping is to be sent when all before it are answered.
+    Wanted,
+    Sent,
+    /// The settings are to be changed when all changes before are acknowledged.
+    Answered,
+    Passed,
+}
+
 /// What is to be done with the connection, from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
@@ -26,6 +39,7 @@ pub(crate) struct Orders {
     pub(crate) is_over: bool,
     pub(crate) window: Option<u32>,
     pub(crate) ping: bool,
+    pub(crate) probe: Probe,
     pub(crate) result: Option<Result<(), String>>,
 }
 
@@ -119,8 +133,18 @@ macro_rules! carry_out {
         if std::mem::take(&mut orders.ping) {
             let _ = $pings.send_ping(h2::Ping::opaque());
         }
+        if orders.probe == Probe::Wanted && $pings.send_ping(h2::Ping::opaque()).is_ok() {
+            orders.probe = Probe::Sent;
+        }
+        if let Poll::Ready(Ok(_)) = $pings.poll_pong($cx)
+            && orders.probe == Probe::Sent
+        {
+            orders.probe = Probe::Answered;
+        }
+        if orders.probe == Probe::Answered && $connection.set_initial_window_size(1 << 20).is_ok() {
+            orders.probe = Probe::Passed;
+        }
         drop(orders);
-        let _ = $pings.poll_pong($cx);
     };
 }
 
@@ -309,6 +333,10 @@ async fn send(scope: Scope, side: usize, call: usize, mut stream: SendStream<Byt
     }
     if at_head || sent < until {
         return scope.world.borrow_mut().has_sent(side, call);
+    }
+    // The end may come when much has changed since the last data.
+    if scope.one_in(3) {
+        scope.pause(100).await;
     }
     if let Some((_, code)) = reset {
         scope.pause(30).await;

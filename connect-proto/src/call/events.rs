@@ -103,6 +103,11 @@ impl Events {
         self.writable
     }
 
+    /// Whether the verdict or the end waits.
+    pub(crate) fn has_verdict(&self) -> bool {
+        matches!(self.verdict, Verdict::Queued(_)) || self.closed.is_some()
+    }
+
     fn is_told(&self) -> bool {
         self.headers.is_none()
             && self.messages.is_empty()

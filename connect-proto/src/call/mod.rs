@@ -35,7 +35,6 @@ use crate::message::{Form, Outbound};
 
 /// Why a message was not accepted.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SendError {
     /// The queue is full: the message comes back. [`Event::Writable`] tells when to try again.
     #[error("send queue full")]

@@ -145,6 +145,12 @@ impl Call {
         !self.events.is_empty()
     }
 
+    /// Whether the verdict or the end is among the events that wait.
+    #[must_use]
+    pub fn has_verdict(&self) -> bool {
+        self.events.has_verdict()
+    }
+
     /// Whether [`Event::Writable`] waits to be polled.
     #[must_use]
     pub fn is_writable(&self) -> bool {

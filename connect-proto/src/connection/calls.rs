@@ -65,7 +65,7 @@ impl Watch {
             self.armed = Some(due);
             timers.push(Reverse((due, live.id)));
         }
-        self.tell(live.call.has_events() && (!live.told || live.call.has_only_closed()))
+        self.tell(live.call.has_events() && (live.call.has_only_closed() || live.has_news()))
     }
 
     fn tell(&mut self, tells: bool) -> bool {
@@ -285,6 +285,11 @@ impl<S: Side> Entry<S> {
             Stage::Arrived { .. } => true,
             Stage::Live(live) => !live.call.is_terminal(),
         }
+    }
+
+    /// Client: whether nothing of the call was sent.
+    pub(super) fn is_unsent(&self) -> bool {
+        matches!(&self.stage, Stage::Live(live) if live.call.is_unsent())
     }
 
     /// Writes for one turn: heads and ends, and about `max` bytes of the body.

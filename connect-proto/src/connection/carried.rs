@@ -26,6 +26,15 @@ impl<S: Side> Carried<'_, S> {
         }
     }
 
+    /// For what changes nothing that the connection would have to act on.
+    pub(super) fn call_mut(&mut self) -> &mut S::Call {
+        match self {
+            Carried::Http1(live, _) => &mut live.call,
+            #[cfg(feature = "http2")]
+            Carried::Http2(stream) => stream.call_mut(),
+        }
+    }
+
     pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
         match self {
             Carried::Http1(live, wire) => live.command(*wire, now, command),

@@ -243,16 +243,17 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn poll_ready(&mut self) -> Option<Notice> {
-        if let Some(live) = &mut self.live {
-            if live.call.has_only_closed()
-                && let Some(Event::Closed(closed)) = live.call.poll_event()
-            {
-                return Some(self.retire(closed));
+        if let Some(live) = &self.live {
+            let id = live.id;
+            if let Some(closed) = self.poll_closed(id) {
+                return Some(Notice::Closed(id, closed));
             }
             let live = self.live.as_mut()?;
-            let tell = live.call.has_events() && !live.call.has_only_closed() && !live.told;
-            live.told |= tell;
-            return tell.then_some(Notice::Readable(live.id));
+            if !live.has_news() {
+                return None;
+            }
+            live.tell();
+            return Some(Notice::Readable(live.id));
         }
         match self.wire.link.reuse() {
             Err(why) if self.wire.link.is_closed() && !self.ended_told => {
@@ -263,12 +264,15 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         }
     }
 
-    fn retire(&mut self, closed: Closed) -> Notice {
+    /// The end of a call, if it is there and nothing comes before it.
+    pub(super) fn poll_closed(&mut self, id: CallId) -> Option<CallClosed> {
+        let live = self.live.as_mut().filter(|live| live.id == id && live.call.has_only_closed())?;
+        let Event::Closed(closed) = live.call.poll_event()? else { return None };
         let fate = self.wire.link.reuse();
-        let Some(live) = self.live.take() else { return Notice::Ended(NotReusable::Lost) };
+        let live = self.live.take()?;
         let processed = if live.recalled { Processed::No } else { closed.processed };
         self.wire.held = 0;
-        Notice::Closed(live.id, CallClosed::new(Closed { processed, ..closed }, fate))
+        Some(CallClosed::new(Closed { processed, ..closed }, fate))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

@@ -21,22 +21,48 @@ pub(super) trait Carrier {
 pub(super) struct Live<M> {
     pub(super) id: CallId,
     pub(super) call: M,
-    /// Whether the application was told of the events that wait.
-    pub(super) told: bool,
+    told: Told,
     /// Whether the transport took back everything before a byte of it was written.
     pub(super) recalled: bool,
+}
+
+/// What the application was told of the events that wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    Nothing,
+    Events,
+    /// Also that the verdict is among them.
+    Verdict,
 }
 
 impl<M: Machine> Live<M> {
     #[inline]
     pub(super) fn new(id: CallId, call: M) -> Self {
-        Live { id, call, told: false, recalled: false }
+        Live { id, call, told: Told::Nothing, recalled: false }
+    }
+
+    /// Whether there are events that the application was not told of. The verdict is told even to an application that
+    /// has left other events waiting: it may be about to send.
+    pub(super) fn has_news(&self) -> bool {
+        let is_told = match self.told {
+            Told::Nothing => false,
+            Told::Events => !self.call.has_verdict(),
+            Told::Verdict => true,
+        };
+        !is_told && self.call.has_events() && !self.call.has_only_closed()
+    }
+
+    /// Takes note that the application was told of the events that wait.
+    pub(super) fn tell(&mut self) {
+        self.told = if self.call.has_verdict() { Told::Verdict } else { Told::Events };
     }
 
     /// To be done after the call has written: that there is room again is told even to an application that has left
     /// other events waiting.
     pub(super) fn written(&mut self) {
-        self.told &= !self.call.is_writable();
+        if self.call.is_writable() {
+            self.told = Told::Nothing;
+        }
     }
 
     /// Carries out a command of the application, and what follows from it.
@@ -85,7 +111,7 @@ impl<M: Machine> Live<M> {
 
     /// The next event but the last one, which becomes a notice of the connection.
     pub(super) fn poll_event(&mut self, carrier: &mut impl Carrier, now: Instant) -> Option<Event> {
-        self.told = false;
+        self.told = Told::Nothing;
         self.call.handle_timeout(now);
         self.take_reset(carrier, now);
         let event = if self.call.has_only_closed() { None } else { self.call.poll_event() };

@@ -1,6 +1,6 @@
 //! What both call machines have in common, as a connection sees them.
 
-use crate::call::{Event, Input, Transmit};
+use crate::call::{Event, Input, Phase, Transmit};
 use crate::error::AbortReason;
 use crate::time::Instant;
 use crate::{client, server};
@@ -17,9 +17,11 @@ pub trait Machine {
     fn poll_event(&mut self) -> Option<Event>;
     fn poll_timeout(&self) -> Option<Instant>;
     fn take_credit(&mut self) -> u64;
+    fn is_unsent(&self) -> bool;
     fn is_terminal(&self) -> bool;
     fn has_events(&self) -> bool;
     fn has_only_closed(&self) -> bool;
+    fn has_verdict(&self) -> bool;
     fn is_writable(&self) -> bool;
 }
 
@@ -49,6 +51,9 @@ macro_rules! machine {
             fn take_credit(&mut self) -> u64 {
                 self.take_credit()
             }
+            fn is_unsent(&self) -> bool {
+                self.state() == Phase::Unsent
+            }
             fn is_terminal(&self) -> bool {
                 self.is_terminal()
             }
@@ -57,6 +62,9 @@ macro_rules! machine {
             }
             fn has_only_closed(&self) -> bool {
                 self.has_only_closed()
+            }
+            fn has_verdict(&self) -> bool {
+                self.has_verdict()
             }
             fn is_writable(&self) -> bool {
                 self.is_writable()

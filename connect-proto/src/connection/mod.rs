@@ -39,7 +39,7 @@ use bytes::BytesMut;
 pub use client::{Client, ClientCall, OpenError, OpenRefused};
 pub use server::{Server, ServerCall};
 
-use crate::call::{Closed, Processed};
+use crate::call::{Closed, Event, Processed};
 use crate::error::{CloseReason, LostKind};
 use crate::http1::{self, NotReusable, Shutdown};
 #[cfg(feature = "http2")]
@@ -119,7 +119,7 @@ impl<R: Role> Connection<R> {
 
     /// Over HTTP/2: what the peer's GOAWAY said, if one came. After
     /// [`ResetCode::ENHANCE_YOUR_CALM`](crate::error::ResetCode::ENHANCE_YOUR_CALM) a new connection should not be made at
-    /// once.
+    /// once, and [ping less often](http2::KeepAlive::backed_off).
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn goaway(&self) -> Option<http2::GoAway> {
@@ -139,13 +139,29 @@ impl<R: Role> Connection<R> {
         }
     }
 
-    /// Bytes of the body that came in over HTTP/1.1 and that the window does not have back yet.
+    /// Bytes of bodies that came in and that the windows do not have back yet.
+    ///
+    /// # Panics
+    /// If one is nowhere.
     #[cfg(any(feature = "testing", test))]
     pub(crate) fn held_bytes(&self) -> u64 {
         match &self.protocol {
             Protocol::Http1(http1) => http1.exchange.wire.held,
             #[cfg(feature = "http2")]
-            _ => 0,
+            Protocol::Http2(multiplex) => {
+                multiplex.engine.check_conservation();
+                multiplex.engine.held_bytes()
+            }
+        }
+    }
+
+    /// What this side may send, and what it may be sent, over HTTP/2: on each stream and, without an id, in all.
+    #[cfg(any(feature = "testing", test))]
+    pub(crate) fn windows(&self) -> Vec<(Option<u32>, [usize; 2])> {
+        match &self.protocol {
+            Protocol::Http1(_) => Vec::new(),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.engine.windows(),
         }
     }
 
@@ -227,6 +243,18 @@ impl<R: Role> Connection<R> {
     }
 
     // Outputs
+
+    /// The next event of a call, as the call's own `poll_event` tells. All of them are to be polled, also by an
+    /// application that is done with the call, since its end comes after them.
+    pub fn poll_event(&mut self, now: Instant, id: CallId) -> Option<Event> {
+        self.carried(id)?.poll_event(now)
+    }
+
+    /// How a call ended, as [`Notice::Closed`] would tell, in its place: for an application that has just polled the last
+    /// event of the call and can make use of the connection at once. `None` if the end is not there yet.
+    pub fn poll_closed(&mut self, id: CallId) -> Option<CallClosed> {
+        spoken!(self, poll_closed(id))
+    }
 
     /// What to do next; `None` when there is nothing.
     pub fn poll_ready(&mut self) -> Option<Notice> {
@@ -365,7 +393,8 @@ impl Default for ConnectionConfig {
 pub enum Notice {
     /// Server: a request's head has come; look at it and start or refuse it.
     Incoming(CallId),
-    /// The call has events. Told again after the next look at its events, as long as there are more.
+    /// The call has events. Told again after the next look at its events, as long as there are more; and without one when
+    /// [`Event::Writable`](crate::call::Event::Writable) or the verdict joins them.
     Readable(CallId),
     /// The call is over, and what became of the connection is known. The last notice of a call, after all of its
     /// events were polled; the call is gone with it.

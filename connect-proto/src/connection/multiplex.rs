@@ -12,7 +12,7 @@ use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
 use super::{CallClosed, CallId, Notice};
-use crate::call::{Closed, Event, Input, Processed};
+use crate::call::{Event, Input, Processed};
 use crate::error::{AbortReason, CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
 use crate::http2::{self, Engine, StreamKey};
@@ -79,6 +79,10 @@ pub(super) struct OnStream<'a, S: Side> {
 impl<S: Side> OnStream<'_, S> {
     pub(super) fn call(&self) -> &S::Call {
         &self.live.call
+    }
+
+    pub(super) fn call_mut(&mut self) -> &mut S::Call {
+        &mut self.live.call
     }
 
     pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
@@ -304,7 +308,17 @@ impl<S: Side> Multiplex<S> {
         self.why.get_or_insert(NotReusable::ShutDown);
         self.grace = earliest(self.grace, Some(now.saturating_add(grace)));
         self.engine.shut_down(now, grace);
+        self.lose_unsent(now);
         self.deliver(now);
+    }
+
+    /// Ends the calls of which nothing was sent.
+    fn lose_unsent(&mut self, now: Instant) {
+        for id in self.calls.ids() {
+            if self.calls.get(id).is_some_and(|entry| entry.is_unsent()) {
+                self.input(now, id, Input::Lost { kind: LostKind::ShutDown, processed: Processed::No });
+            }
+        }
     }
 
     // Outputs
@@ -337,12 +351,12 @@ impl<S: Side> Multiplex<S> {
                 }
                 Stage::Arrived { .. } => {}
                 Stage::Live(live) if live.call.has_only_closed() => {
-                    if let Some(Event::Closed(closed)) = live.call.poll_event() {
-                        return Some(self.retire(id, closed));
+                    if let Some(closed) = self.poll_closed(id) {
+                        return Some(Notice::Closed(id, closed));
                     }
                 }
-                Stage::Live(live) if live.call.has_events() && !live.told => {
-                    live.told = true;
+                Stage::Live(live) if live.has_news() => {
+                    live.tell();
                     return Some(Notice::Readable(id));
                 }
                 Stage::Live(_) => {}
@@ -359,9 +373,15 @@ impl<S: Side> Multiplex<S> {
         Some(Notice::Ended(why))
     }
 
-    fn retire(&mut self, id: CallId, closed: Closed) -> Notice {
+    /// The end of a call, if it is there and nothing comes before it.
+    pub(super) fn poll_closed(&mut self, id: CallId) -> Option<CallClosed> {
+        let Stage::Live(live) = &mut self.calls.get(id)?.stage else { return None };
+        if !live.call.has_only_closed() {
+            return None;
+        }
+        let Event::Closed(closed) = live.call.poll_event()? else { return None };
         let fate = self.reuse();
-        let Some((stream, head_at)) = self.calls.remove(id) else { return Notice::Ended(NotReusable::Lost) };
+        let (stream, head_at) = self.calls.remove(id)?;
         if let Some(stream) = stream {
             // The engine goes by the latest time that it was told.
             self.engine.release(Instant::ORIGIN, stream);
@@ -374,7 +394,7 @@ impl<S: Side> Multiplex<S> {
         );
         // Nothing came on the whole connection since the head went out: it may be dead without knowing.
         self.suspect |= gave_up && head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
-        Notice::Closed(id, CallClosed::new(closed, fate))
+        Some(CallClosed::new(closed, fate))
     }
 
     /// Whether the connection takes further calls.
@@ -400,7 +420,8 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        earliest(earliest(self.calls.next_due(), self.grace), self.engine.poll_timeout())
+        let grace = self.grace.filter(|_| !self.engine.is_closed());
+        earliest(earliest(self.calls.next_due(), grace), self.engine.poll_timeout())
     }
 
     pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {

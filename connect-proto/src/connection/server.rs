@@ -13,7 +13,7 @@ use super::role::Head;
 use super::role::Side;
 use super::{CallId, Connection, ConnectionConfig, Http1, Notice, Protocol, Role};
 use crate::call::{Event, Phase, SendError};
-use crate::error::{AbortReason, ApiMisuse, PeerMisbehaved, RpcError};
+use crate::error::{AbortReason, ApiMisuse, CloseReason, PeerMisbehaved, RpcError};
 use crate::http1;
 use crate::message::{Encoding, Outbound};
 use crate::metadata::Metadata;
@@ -211,10 +211,22 @@ impl ServerCall<'_> {
         self.0.call().state()
     }
 
+    /// Why the call has ended under its handler: [`Call::ended`].
+    #[must_use]
+    pub fn ended(&self) -> Option<CloseReason> {
+        self.0.call().ended()
+    }
+
     /// When the call's time is up.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.call().deadline()
+    }
+
+    /// Takes the request's headers: [`Call::take_request_headers`].
+    #[must_use]
+    pub fn take_request_headers(&mut self) -> Metadata {
+        self.0.call_mut().take_request_headers()
     }
 
     /// How this call encodes messages; a handle of its own, for use outside of locks.

@@ -63,9 +63,9 @@ impl RecvWindow {
         self.held
     }
 
-    /// The peer has sent `n` bytes.
+    /// The peer has sent `n` bytes. None need no window, even where it is negative (section 6.9.1).
     pub(super) fn receive(&mut self, n: u32) -> Result<(), Exceeded> {
-        if i64::from(n) > self.open {
+        if n > 0 && i64::from(n) > self.open {
             return Err(Exceeded);
         }
         self.open -= i64::from(n);
@@ -96,12 +96,12 @@ impl RecvWindow {
         self.target = target;
     }
 
-    #[cfg(test)]
+    #[cfg(any(feature = "testing", test))]
     pub(super) fn is_conserved(&self) -> bool {
         self.open + i64::from(self.held) + i64::from(self.owed) == i64::from(self.target)
     }
 
-    #[cfg(test)]
+    #[cfg(any(feature = "testing", test))]
     pub(super) fn open(&self) -> i64 {
         self.open
     }

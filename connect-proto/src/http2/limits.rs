@@ -72,6 +72,18 @@ pub struct KeepAlive {
     pub while_idle: bool,
 }
 
+impl KeepAlive {
+    /// The same with twice the interval: for connections to a peer that has asked for calm.
+    ///
+    /// A connection whose peer sends GOAWAY with [`ENHANCE_YOUR_CALM`](crate::error::ResetCode::ENHANCE_YOUR_CALM) goes by
+    /// this at once. So should later ones to that peer, and those double again after each that ends so too. It is what
+    /// gRPC's clients do (proposal A8), since its servers take pings that come too often for abuse.
+    #[must_use]
+    pub fn backed_off(self) -> Self {
+        KeepAlive { interval: self.interval.saturating_mul(2), ..self }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {

@@ -44,6 +44,8 @@ pub struct Call {
     content_type: HeaderValue,
     encoding: Encoding,
     deadline: Option<Instant>,
+    /// The request's headers. When the response's head is made, their map is used for it.
+    request_headers: Metadata,
     life: Life,
     head: Head,
     send: SendHalf,
@@ -102,7 +104,7 @@ pub(crate) struct Opening {
     pub(crate) http2: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
-    /// An empty map for the response's headers.
+    /// The request's.
     pub(crate) headers: Metadata,
     pub(crate) deadline: Option<Instant>,
     pub(crate) expected: Option<u64>,
@@ -202,7 +204,8 @@ impl Call {
             },
             deadline: opening.deadline,
             life: Life::Active,
-            head: Head::Open(opening.headers),
+            request_headers: opening.headers,
+            head: Head::Open(Metadata::new()),
             send: SendHalf::new(config.limits.send_queue),
             sent: Sent::Nothing,
             recv,
@@ -220,6 +223,18 @@ impl Call {
             Life::Active => Phase::Active,
             Life::Answered(..) => Phase::Answered,
             Life::Closed(_) => Phase::Closed,
+        }
+    }
+
+    /// Why the call has ended under its handler, whose answer does not matter any more; `None` while the handler is at
+    /// work, and after its own answer as long as that goes well.
+    #[must_use]
+    pub fn ended(&self) -> Option<CloseReason> {
+        match self.life {
+            Life::Answered(Answered { answer: Answer::Own(reason), .. }) | Life::Closed(reason) => {
+                Some(reason)
+            }
+            Life::Active | Life::Answered(_) => None,
         }
     }
 
@@ -257,6 +272,12 @@ impl Call {
     #[must_use]
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// Whether the verdict or the end is among the events that wait.
+    #[must_use]
+    pub fn has_verdict(&self) -> bool {
+        self.events.has_verdict()
     }
 
     /// Whether [`Event::Writable`] waits to be polled.
@@ -312,6 +333,16 @@ impl Call {
     }
 
     // Commands
+
+    /// Takes the request's headers, the protocol's own among them. They are there, once, until the first of
+    /// [`send_headers`](Call::send_headers), a stream's [`send`](Call::send) and [`finish`](Call::finish).
+    #[must_use]
+    pub fn take_request_headers(&mut self) -> Metadata {
+        match self.head {
+            Head::Open(_) => std::mem::take(&mut self.request_headers),
+            Head::Ready(_) | Head::Taken => Metadata::new(),
+        }
+    }
 
     /// Sets the response's headers. Those of a stream go out at once, those of a unary call with its answer.
     ///
@@ -528,7 +559,7 @@ impl Call {
             return;
         }
         if let Head::Open(headers) = &mut self.head {
-            let headers = std::mem::take(headers);
+            let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
             let parts = heads::stream(headers, self.content_type.clone(), self.encoding.compression.as_ref());
             self.head = Head::Ready(Box::new(parts));
         }
@@ -541,7 +572,7 @@ impl Call {
             let json = end_stream::write(verdict.err(), trailers);
             self.send.push_envelope(Flags::END_STREAM, Bytes::from(json));
         } else if let Head::Open(headers) = &mut self.head {
-            let headers = std::mem::take(headers);
+            let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
             let parts = match verdict {
                 Ok(()) => {
                     let compression =
@@ -595,4 +626,14 @@ impl Call {
         }
         self.settle(now);
     }
+}
+
+/// An empty map of headers gives way to one that has room and is done with.
+fn or_reuse(headers: Metadata, done: &mut Metadata) -> Metadata {
+    if !headers.is_empty() {
+        return headers;
+    }
+    let mut reused = std::mem::take(done);
+    reused.clear();
+    reused
 }

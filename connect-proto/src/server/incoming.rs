@@ -157,9 +157,7 @@ impl Incoming {
         let deadline = timeout.map(|timeout| self.at.saturating_add(timeout));
         let mut opening = self.opening(&named, response_compression);
         opening.deadline = deadline;
-        // The request's fields have been read: their map takes those of the response.
         opening.headers = self.parts.headers;
-        opening.headers.clear();
         let query = match self.form {
             Form::Get(Ok(query)) => Some(query.message),
             _ => None,

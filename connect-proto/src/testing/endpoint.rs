@@ -1,5 +1,6 @@
 //! A connection as its driver holds it, on an in-memory transport.
 
+use std::collections::HashSet;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -82,6 +83,10 @@ pub struct Endpoint<R: Role> {
     pub told: Vec<Told>,
     /// Whether the application looks at the events of calls. Notices are always looked at.
     pub listening: bool,
+    /// Calls whose events it does not look at all the same.
+    pub deaf_to: HashSet<CallId>,
+    /// How many events of a call it takes at one look.
+    pub appetite: usize,
     /// Server: how requests are started; `None` leaves them to the test.
     pub serves: Option<(Arc<ServerConfig>, MethodSpec)>,
     /// The time that the connection is told.
@@ -155,6 +160,8 @@ impl<R: Calls> Endpoint<R> {
             connection,
             told: Vec::new(),
             listening: true,
+            deaf_to: HashSet::new(),
+            appetite: usize::MAX,
             serves: None,
             now: Instant::ORIGIN,
             did: Vec::new(),
@@ -334,7 +341,9 @@ impl<R: Calls> Endpoint<R> {
         let before = self.told.len();
         loop {
             if self.listening {
-                std::mem::take(&mut self.readable).into_iter().for_each(|id| self.take_events(id));
+                let (deaf_to, readable) = (&self.deaf_to, &mut self.readable);
+                let looked_at: Vec<CallId> = readable.extract_if(.., |id| !deaf_to.contains(id)).collect();
+                looked_at.into_iter().for_each(|id| self.take_events(id));
             }
             let Some(notice) = self.connection.poll_ready() else { break };
             match notice {
@@ -357,7 +366,8 @@ impl<R: Calls> Endpoint<R> {
     }
 
     fn take_events(&mut self, id: CallId) {
-        while let Some(event) = R::poll_event(&mut self.connection, self.now, id) {
+        for _ in 0..self.appetite {
+            let Some(event) = R::poll_event(&mut self.connection, self.now, id) else { break };
             let what = match event {
                 Event::Headers(headers) => Heard::Headers(headers),
                 Event::Message(message) => match message.decode() {
@@ -418,7 +428,7 @@ impl<R: Calls> Endpoint<R> {
 
     fn assert_no_timer(&self) {
         let timer = self.connection.poll_timeout();
-        let idle = self.serves.is_some() && !self.connection.is_closed();
+        let idle = R::SIDE == Side::Server && !self.connection.is_closed();
         assert!(timer.is_none() || idle, "a timer is left: {timer:?}");
     }
 }

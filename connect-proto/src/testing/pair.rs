@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http::uri::{Authority, Scheme};
 
 use super::endpoint::Endpoint;
@@ -94,6 +95,8 @@ pub struct Pair {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PairConfig {
+    /// What it speaks.
+    pub version: Version,
     /// The kind of its calls.
     pub kind: Kind,
     /// What the client's calls have in common.
@@ -111,6 +114,7 @@ impl PairConfig {
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         PairConfig {
+            version: Version::HTTP_11,
             kind,
             client: client_config(),
             server: ServerConfig::default(),
@@ -126,7 +130,11 @@ impl Pair {
     pub fn new(config: PairConfig) -> Self {
         let serves = (Arc::new(config.server), method(config.kind));
         Pair {
-            client: Endpoint::client(&config.client_connection),
+            client: match config.version {
+                #[cfg(feature = "http2")]
+                Version::HTTP_2 => Endpoint::http2_client(&config.client_connection),
+                _ => Endpoint::client(&config.client_connection),
+            },
             server: Endpoint::server(&config.server_connection, Some(serves)),
             to_server: Wire::new(),
             to_client: Wire::new(),

@@ -98,7 +98,8 @@ impl<R: Role> Engine<R> {
         let last_stream = frame::u32_at(payload, 0) & StreamId::MAX;
         let code = ResetCode(frame::u32_at(payload, 4));
         let last_stream = self.goaway.map_or(last_stream, |before| before.last_stream.min(last_stream));
-        self.goaway = Some(GoAway { code, last_stream });
+        let calm = self.goaway.map(|before| before.code).filter(|code| *code == ResetCode::ENHANCE_YOUR_CALM);
+        self.goaway = Some(GoAway { code: calm.unwrap_or(code), last_stream });
         if R::IS_SERVER {
             return;
         }

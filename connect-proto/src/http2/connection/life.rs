@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::Event;
 use super::super::frame::{self, StreamId};
-use super::super::limits::Limits;
+use super::super::limits::{KeepAlive, Limits};
 use super::super::role::Role;
 use super::super::stream::{Cause, State};
 use super::super::streams::StreamKey;
@@ -140,9 +140,15 @@ impl<R: Role> Engine<R> {
         earliest(self.timers.next(), self.keep_alive_at())
     }
 
+    /// A peer that has asked for calm gets fewer pings.
+    fn keep_alive(&self) -> Option<KeepAlive> {
+        let is_calm = self.goaway.is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM);
+        if is_calm { self.limits.keep_alive.map(KeepAlive::backed_off) } else { self.limits.keep_alive }
+    }
+
     /// When the next ping goes out, or the one under way is given up.
     fn keep_alive_at(&self) -> Option<Instant> {
-        let keep_alive = self.limits.keep_alive?;
+        let keep_alive = self.keep_alive()?;
         if self.phase.is_ending() || self.output.is_dead() {
             return None;
         }
@@ -177,7 +183,7 @@ impl<R: Role> Engine<R> {
 
     /// No ping of this side is due before this, whatever streams come.
     fn keep_alive_from(&self) -> Option<Instant> {
-        let keep_alive = self.limits.keep_alive?;
+        let keep_alive = self.keep_alive()?;
         Some(self.timers.heard.saturating_add(keep_alive.interval.min(keep_alive.timeout)))
     }
 

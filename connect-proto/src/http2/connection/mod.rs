@@ -46,7 +46,8 @@ const SPARE_FIELDS: usize = 32;
 /// What the peer's GOAWAY said: it takes no more streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GoAway {
-    /// Why. After [`ResetCode::ENHANCE_YOUR_CALM`] a new connection should not be made at once.
+    /// Why, as it was said last; [`ResetCode::ENHANCE_YOUR_CALM`] if it was said at all. After that a new connection should
+    /// not be made at once, and [ping less often](super::KeepAlive::backed_off).
     pub code: ResetCode,
     /// The last stream that the peer may have processed.
     pub last_stream: u32,
@@ -468,7 +469,7 @@ impl Client {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(feature = "testing", test))]
 impl<R: Role> Engine<R> {
     /// Every byte of every window is somewhere: what the connection holds is what its streams hold.
     pub(crate) fn check_conservation(&self) {
@@ -481,6 +482,25 @@ impl<R: Role> Engine<R> {
         assert_eq!(self.recv.held(), held, "bytes of the connection's window that no stream holds");
     }
 
+    /// Bytes that came in and were not consumed.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.recv.held().into()
+    }
+
+    /// What this side may send, and what it may be sent, on each stream that is not closed and, without an id, in all.
+    pub(crate) fn windows(&self) -> Vec<(Option<u32>, [usize; 2])> {
+        let window = |send: SendWindow, recv: &RecvWindow| {
+            [send.available(), usize::try_from(recv.open()).unwrap_or(0)]
+        };
+        let live = self.streams.iter().filter(|(_, stream)| !stream.state.is_closed());
+        let of_streams =
+            live.filter_map(|(_, stream)| Some((Some(stream.id?.get()), window(stream.send, &stream.recv))));
+        of_streams.chain([(None, window(self.send, &self.recv))]).collect()
+    }
+}
+
+#[cfg(test)]
+impl<R: Role> Engine<R> {
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
         self.active == 0

@@ -166,6 +166,22 @@ fn what_was_consumed_before_a_window_became_smaller_is_not_forgotten() {
     check_conservation(&peer.engine);
 }
 
+/// RFC 9113, section 6.9.1: an empty DATA frame may be sent without any window, also to end the stream.
+#[test]
+fn an_empty_end_needs_no_window_even_where_a_smaller_one_is_negative() {
+    let limits = limits_with(|limits| limits.initial_stream_window = 9);
+    let mut peer = Peer::<ServerRole>::fresh(limits);
+    peer.feed(frame::PREFACE);
+    peer.feed_all(&[settings(&[]), get(1, false), data(1, false, 2742)]);
+    peer.feed(&frame::settings_ack());
+    peer.frames();
+    peer.events();
+    peer.feed(&data(1, true, 0));
+    assert_eq!(peer.events(), ["0 end"]);
+    assert_eq!(peer.wrote(), "");
+    check_conservation(&peer.engine);
+}
+
 #[test]
 fn a_window_made_smaller_by_the_peer_can_be_negative() {
     let mut peer = Peer::server();

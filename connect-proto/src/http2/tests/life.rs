@@ -201,6 +201,54 @@ fn a_peer_that_talks_is_not_gone() {
     assert!(!peer.engine.is_closed());
 }
 
+/// The pings that go out while this side waits for so many seconds and the peer answers each.
+fn pings_within(peer: &mut Peer<ClientRole>, seconds: u64) -> usize {
+    let mut pings = 0;
+    for _ in 0..seconds {
+        peer.wait(secs(1));
+        let sent = peer.frames().iter().filter(|line| line.starts_with("PING")).count();
+        if sent > 0 {
+            peer.feed(&frame::ping(true, *b"alive?\0\0"));
+        }
+        pings += sent;
+    }
+    pings
+}
+
+#[test]
+fn a_peer_that_asks_for_calm_gets_half_as_many_pings() {
+    let mut peer = Peer::<ClientRole>::new(kept_alive(false));
+    peer.open(true);
+    assert_eq!(pings_within(&mut peer, 100), 10);
+    peer.feed(&goaway(1, ResetCode::NO_ERROR));
+    assert_eq!(pings_within(&mut peer, 100), 10, "it did not ask for that");
+    peer.feed(&goaway(1, ResetCode::ENHANCE_YOUR_CALM));
+    assert_eq!(pings_within(&mut peer, 100), 5);
+    peer.feed(&goaway(1, ResetCode::NO_ERROR));
+    assert_eq!(pings_within(&mut peer, 100), 5, "once is enough");
+    assert_eq!(peer.engine.goaway().map(|goaway| goaway.code), Some(ResetCode::ENHANCE_YOUR_CALM));
+}
+
+#[test]
+fn a_ping_under_way_when_calm_is_asked_for_is_still_awaited() {
+    let mut peer = Peer::<ClientRole>::new(kept_alive(false));
+    peer.open(true);
+    peer.wait(secs(10));
+    assert_eq!(peer.wrote(), "PING 0");
+    peer.events();
+    peer.feed(&goaway(1, ResetCode::ENHANCE_YOUR_CALM));
+    peer.wait(secs(5));
+    assert_eq!(peer.events(), ["0 lost Unresponsive Unknown"]);
+}
+
+#[test]
+fn backing_off_doubles_the_interval_alone() {
+    let keep_alive = KeepAlive { interval: secs(10), timeout: secs(5), while_idle: true };
+    assert_eq!(keep_alive.backed_off(), KeepAlive { interval: secs(20), ..keep_alive });
+    let never = KeepAlive { interval: Duration::MAX, ..keep_alive };
+    assert_eq!(never.backed_off(), never);
+}
+
 #[test]
 fn bytes_that_were_there_before_are_no_sign_of_life() {
     let mut peer = Peer::<ServerRole>::new(kept_alive(true));

@@ -105,7 +105,8 @@ impl<R: Parts> Side<R> {
                     assert!(app.end_taken && !app.end_sent);
                     app.end_sent = true;
                 }
-                Event::Reset { .. } | Event::Lost { .. } | Event::Misbehaved(_) => app.over = true,
+                Event::Reset { .. } | Event::Lost { .. } => app.over = true,
+                Event::Misbehaved(fault) => panic!("neither side ever breaks a rule: {fault}"),
             }
         }
     }

@@ -344,3 +344,19 @@ fn http2_holds_nothing_back() {
     rig.send("answer").unwrap();
     assert_eq!(rig.asked(), [Asked::Head(BodySize::Unknown), Asked::Data(envelope(0, "answer"))]);
 }
+
+// The request's headers
+
+#[test]
+fn a_requests_headers_can_be_taken_until_the_head_is_made() {
+    let mut rig = unary().header("x-asked", "1").requested();
+    assert_eq!(rig.call.take_request_headers().get("x-asked").unwrap(), "1");
+    assert!(rig.call.take_request_headers().is_empty(), "only once");
+
+    let mut rig = unary().header("x-asked", "1").requested();
+    rig.send("answer").unwrap();
+    rig.succeed();
+    assert!(rig.call.take_request_headers().is_empty());
+    rig.asked();
+    assert_eq!(rig.sent_header("x-asked"), None, "their map is used again, not what was in it");
+}

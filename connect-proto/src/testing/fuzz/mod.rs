@@ -20,7 +20,7 @@ pub use hpack::hpack;
 pub use http1::http1;
 #[cfg(feature = "http2")]
 pub use http2::http2;
-pub use pair::{Op, World, pair};
+pub use pair::{Op, Setup, World, check_cuts, check_isolation, pair};
 pub use text::{json, text};
 
 /// A fuzz target: its name and its body.

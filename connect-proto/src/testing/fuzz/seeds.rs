@@ -180,24 +180,59 @@ fn server_call() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Three bytes make an operation.
+/// Three bytes make an operation, over HTTP/2 four: the first one is the call.
 fn pair() -> Vec<(&'static str, Vec<u8>)> {
     let open = [0, 1, 0];
     let (send, finish) = ([8, 5, 0], [16, 0, 0]);
     let (answer, success) = ([24, 7, 0], [32, 0, 0]);
-    let run = [46, 0, 0];
+    let (close, abort, run) = ([20, 0, 0], [22, 0, 0], [46, 0, 0]);
     let call = [open, send, finish, run, answer, success, run].concat();
+    let on = |calls: &[u8], ops: &[[u8; 3]]| -> Vec<u8> {
+        ops.iter().flat_map(|op| calls.iter().flat_map(|call| with(&[*call], op))).collect()
+    };
+    let four = [0, 1, 2, 3];
+    let talk = on(&four, &[send, answer, finish, run, success, run]);
+    let opened = on(&four, &[open]);
     vec![
         ("two-calls", [&[0, 3][..], &call, &call].concat()),
         (
             "stream",
             [&[3, 1][..], &open, &send, &send, &run, &finish, &run, &answer, &answer, &success].concat(),
         ),
-        ("close", [&[3, 3][..], &open, &send, &run, &[20, 0, 0], &run, &answer, &success, &run].concat()),
-        ("abort", [&[3, 3][..], &open, &send, &[56, 5, 0], &run, &[22, 0, 0], &run].concat()),
+        ("close", [&[3, 3][..], &open, &send, &run, &close, &run, &answer, &success, &run].concat()),
+        ("abort", [&[3, 3][..], &open, &send, &[56, 5, 0], &run, &abort, &run].concat()),
         ("deadline", [&[3, 2][..], &[0, 100, 0], &send, &run, &[48, 200, 0], &run].concat()),
         ("reset", [&[2, 3][..], &open, &send, &finish, &run, &[60, 0, 0], &run].concat()),
         ("cut", [&[0x83, 0][..], &call, &call].concat()),
+        ("http2-four-calls", [&[0x40, 3][..], &opened, &talk].concat()),
+        ("http2-two-at-once", [&[0x40, 5][..], &opened, &talk].concat()),
+        (
+            "http2-abort-and-close",
+            [
+                &[0x41, 0][..],
+                &opened,
+                &on(&four, &[send, run]),
+                &on(&[1], &[abort]),
+                &on(&[2], &[close]),
+                &talk,
+            ]
+            .concat(),
+        ),
+        ("http2-deaf", [&[0x43, 1][..], &opened, &on(&[0, 1], &[[6, 1, 0], [7, 1, 0]]), &talk].concat()),
+        (
+            "http2-shutdown",
+            [&[0x42, 2][..], &opened, &on(&four, &[send]), &on(&[0], &[[59, 255, 1]]), &talk].concat(),
+        ),
+        (
+            "http2-trickle",
+            [&[0x43, 0][..], &opened, &on(&four, &[send, close]), &on(&[0], &[[62, 1, 4]])].concat(),
+        ),
+        (
+            "http2-lost",
+            [&[0x40, 2][..], &opened, &on(&four, &[send, run]), &on(&[0], &[[60, 0, 0]]), &talk].concat(),
+        ),
+        ("http2-cut", [&[0xc0, 2][..], &opened, &talk].concat()),
+        ("http2-isolation", [&[0xe0, 2][..], &on(&[0], &[send, abort]), &talk].concat()),
     ]
 }
 

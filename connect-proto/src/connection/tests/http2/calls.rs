@@ -125,3 +125,17 @@ fn room_is_told_behind_messages_that_nobody_reads() {
     assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)));
     assert!(matches!(two.client.call(id).unwrap().poll_event(two.now), Some(Event::Writable)));
 }
+
+/// Invariant 11: so is one whose call has ended under it.
+#[test]
+fn the_verdict_is_told_behind_messages_that_nobody_reads() {
+    let mut two = Two::new(FULL);
+    let id = two.open();
+    two.send(id, "x");
+    two.run_without_listening();
+    assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)));
+    assert_eq!(two.client.poll_ready(), None);
+    two.client.handle_io_failed(two.now, LostKind::Reset);
+    assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)), "the verdict has joined them");
+    assert_eq!(two.client.poll_ready(), None, "but only once");
+}

@@ -5,9 +5,11 @@ use super::raw::{
 };
 use super::*;
 use crate::call::{Processed, SendError};
+use crate::connection::tests::{assert_closed, closing};
 use crate::error::{LostKind, ResetCode};
 use crate::http1::NotReusable;
 use crate::http2::KeepAlive;
+use crate::testing::Alone;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
@@ -260,6 +262,23 @@ fn a_client_that_shuts_down_ends_what_waits_at_once_and_the_rest_with_its_grace(
     raw.elapse(secs(2));
     assert!(raw.end.is_closed());
     assert_eq!(raw.notices.last(), Some(&Notice::Ended(NotReusable::ShutDown)));
+}
+
+#[test]
+fn a_call_of_which_nothing_was_sent_is_lost_whatever_the_grace() {
+    for grace in [secs(0), secs(10)] {
+        let mut client = Alone::http2_client(&ConnectionConfig::default());
+        client.end.open(call(client.now(), &Arc::new(client_config()), Kind::Unary, None)).unwrap();
+        client.run();
+        let now = client.now();
+        client.end.connection.shut_down(now, grace);
+        client.run();
+        let reason = CloseReason::TransportLost(LostKind::ShutDown);
+        assert_closed(client.closed(), reason, Processed::No, closing(NotReusable::ShutDown));
+        assert!(client.end.verdict().unwrap().is_err());
+        client.elapse(secs(2));
+        client.assert_quiescent();
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod calls;
 mod crowd;
 mod ending;
 mod phases;
+mod properties;
 mod raw;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use crate::connection::Protocol;
 use crate::connection::{
     CallClosed, CallId, ClientConnection, Connection, ConnectionConfig, Fate, Notice, Role, ServerConnection,
 };
-use crate::error::{AbortReason, CloseReason, Code};
+use crate::error::{AbortReason, CloseReason, Code, LostKind};
 use crate::http2::Limits;
 use crate::message::Outbound;
 use crate::metadata::Metadata;

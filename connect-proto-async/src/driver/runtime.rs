@@ -1,0 +1,111 @@
+//! What the async half needs of a runtime.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use connect_proto::Instant;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A future that is owned and can be moved to another thread.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A runtime: time, tasks and sockets.
+///
+/// It is erased: a [`Channel`](crate::Channel) or a [`Server`](crate::Server) takes an `Arc<dyn Runtime>`, and nothing that
+/// a user holds has a parameter for it. That costs a virtual call for each read, write and timer, none for each message.
+pub trait Runtime: fmt::Debug + Send + Sync + 'static {
+    /// The time on the runtime's clock, which never runs backwards. All that one runtime hands out has the same origin.
+    fn now(&self) -> Instant;
+
+    /// A timer that ends at `at`.
+    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>>;
+
+    /// Runs a task to its end, whoever waits for it.
+    fn spawn(&self, task: BoxFuture<()>);
+
+    /// Connects to an address. Dropping the future gives the attempt up.
+    fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>>;
+
+    /// Listens at an address.
+    fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>>;
+}
+
+/// A timer of a [`Runtime`].
+pub trait Timer: Send {
+    /// Moves the timer to another time, whether it has ended or not.
+    fn reset(self: Pin<&mut Self>, at: Instant);
+
+    /// Ready once the time has come. The waker of the last call is woken then.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A connected byte stream. `poll_shutdown` ends the sending side alone (a FIN); dropping the stream closes it.
+///
+/// It should have a true `poll_write_vectored`, since output comes in slices, and no delay of small writes (TCP_NODELAY).
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connected byte stream of some kind.
+pub type BoxStream = Box<dyn Stream>;
+
+/// A source of incoming connections.
+pub trait Listener: Send {
+    /// The next connection. An error may be of that connection alone, or of the machine for now, as when it has run out
+    /// of file descriptors: the caller waits a while and goes on.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>>;
+
+    /// The address that it listens at, with the port that was chosen if none was given.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn local_address(&self) -> io::Result<Address>;
+}
+
+/// Where to connect to or to listen at.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Address {
+    /// A TCP port of a host.
+    Tcp {
+        /// An IP address without brackets, or a name for the runtime to resolve.
+        host: String,
+        /// The port; 0 to listen at any.
+        port: u16,
+    },
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Address::Tcp { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// Who is at the other end of an accepted connection.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its address, where the transport has one.
+    pub address: Option<SocketAddr>,
+}
+
+impl Peer {
+    /// A peer at an address.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Peer { address: Some(address) }
+    }
+}

@@ -1,0 +1,248 @@
+//! A connection, shared by its task and by the handles of its calls.
+//!
+//! A mutex guards the machine. Whoever commands a call locks it for the command alone, and wakes the [task](super::task),
+//! which reads and writes the socket. Whoever waits for a call leaves a waker here; the task collects those that a notice
+//! concerns, and wakes them after it has unlocked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use connect_proto::Instant;
+use connect_proto::call::Event;
+use connect_proto::connection::{CallClosed, CallId, Connection, Notice, Role};
+use connect_proto::error::{LostKind, RpcError};
+use connect_proto::metadata::Metadata;
+
+use super::runtime::Runtime;
+
+/// How much later than a shutdown's grace is over a connection gives up by itself.
+pub(crate) const BACKSTOP: Duration = Duration::from_secs(1);
+
+/// A connection, shared.
+#[derive(Debug)]
+pub(crate) struct Shared<R: Role> {
+    runtime: Arc<dyn Runtime>,
+    state: Mutex<State<R>>,
+}
+
+/// What the mutex guards.
+#[derive(Debug)]
+pub(crate) struct State<R: Role> {
+    pub(crate) connection: Connection<R>,
+    parties: HashMap<CallId, Party>,
+    /// The connection's task, while it waits.
+    task: Option<Waker>,
+    /// Whether the task is to give the socket up.
+    is_severed: bool,
+}
+
+/// Those who hold a handle of a call. A call without one has its events thrown away.
+#[derive(Debug, Default)]
+struct Party {
+    /// How many they are.
+    members: usize,
+    waiters: Waiters,
+    /// Whether it is the end alone that still matters.
+    only_end: bool,
+    /// The verdict, if it is the end alone that matters.
+    verdict: Option<Result<Metadata, RpcError>>,
+    /// How the call ended, once it has.
+    end: Option<CallClosed>,
+}
+
+/// Those who wait for a call.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters {
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+    watchers: Vec<Waker>,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wait {
+    /// Events to read.
+    Receive,
+    /// Room to send.
+    Send,
+    /// The end.
+    End,
+}
+
+impl<R: Role> Shared<R> {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, connection: Connection<R>) -> Arc<Self> {
+        let state = State { connection, parties: HashMap::new(), task: None, is_severed: false };
+        Arc::new(Shared { runtime, state: Mutex::new(state) })
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.runtime
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.runtime.now()
+    }
+
+    /// For the task, and for what changes nothing that the task would have to act on.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<R>> {
+        // No code of a user runs under the lock, and the machine is in order between any two commands.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the connection, and has the task look at it.
+    pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>, Instant) -> T) -> T {
+        let now = self.now();
+        let mut state = self.lock();
+        let done = command(&mut state, now);
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+        done
+    }
+}
+
+impl<R: Role> Shared<R> {
+    /// Ends the connection and the calls that are under way on it. What the socket takes at once is all that the peer
+    /// hears of it.
+    pub(crate) fn sever(&self) {
+        self.command(|state, now| {
+            state.is_severed = true;
+            state.connection.shut_down(now, Duration::ZERO);
+        });
+    }
+}
+
+impl<R: Role> State<R> {
+    pub(super) fn is_severed(&self) -> bool {
+        self.is_severed
+    }
+
+    /// Leaves a waker of somebody who waits for a call and has joined it.
+    pub(crate) fn wait(&mut self, id: CallId, wait: Wait, cx: &Context<'_>) {
+        if let Some(party) = self.parties.get_mut(&id) {
+            party.waiters.wait(wait, cx);
+        }
+    }
+
+    /// One more holds a handle of the call.
+    pub(crate) fn join(&mut self, id: CallId) {
+        self.parties.entry(id).or_default().members += 1;
+    }
+
+    /// Nobody will look at the call's events any more, but at its end.
+    pub(crate) fn await_end(&mut self, id: CallId, now: Instant) {
+        if let Some(party) = self.parties.get_mut(&id) {
+            party.only_end = true;
+        }
+        self.pass_events(id, now);
+    }
+
+    /// Polls the events of a call that nobody looks at, so that its end can come. The verdict is kept.
+    pub(super) fn pass_events(&mut self, id: CallId, now: Instant) {
+        while let Some(event) = self.connection.poll_event(now, id) {
+            if let (Event::Finished(verdict), Some(party)) = (event, self.parties.get_mut(&id)) {
+                party.verdict = Some(verdict);
+            }
+        }
+    }
+
+    /// Whoever looked at the call's events has gone.
+    pub(crate) fn leave(&mut self, id: CallId, now: Instant) {
+        self.await_end(id, now);
+        self.forget(id);
+    }
+
+    /// Whoever waited for the call's end has gone.
+    pub(crate) fn forget(&mut self, id: CallId) {
+        if let Entry::Occupied(mut party) = self.parties.entry(id) {
+            party.get_mut().members -= 1;
+            if party.get().members == 0 {
+                party.remove();
+            }
+        }
+    }
+
+    /// There is room to send, as somebody has read who is not the one that waits for it: the other's waker.
+    pub(crate) fn take_sender(&mut self, id: CallId) -> Option<Waker> {
+        self.parties.get_mut(&id)?.waiters.sender.take()
+    }
+
+    /// How the call ended; `None` before that.
+    pub(crate) fn end(&self, id: CallId) -> Option<CallClosed> {
+        self.parties.get(&id)?.end
+    }
+
+    /// The verdict of a call whose end alone mattered, if there was one.
+    pub(crate) fn take_verdict(&mut self, id: CallId) -> Option<Result<Metadata, RpcError>> {
+        self.parties.get_mut(&id)?.verdict.take()
+    }
+
+    /// The call has news: collects the wakers of those who wait for it. False if nobody reads its events.
+    pub(super) fn rouse(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> bool {
+        let Some(party) = self.parties.get_mut(&id) else { return false };
+        wakers.extend(party.waiters.take());
+        !party.only_end
+    }
+
+    /// The call is over: so much for whoever waits for its end.
+    pub(crate) fn retire(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
+        self.rouse(id, wakers);
+        if let Some(party) = self.parties.get_mut(&id) {
+            party.end = Some(closed);
+        }
+    }
+
+    /// The task is at work, and will look at all that was commanded before it parks again.
+    pub(super) fn unpark(&mut self) {
+        self.task = None;
+    }
+
+    /// The task is about to wait, to be woken by the next command.
+    pub(super) fn park(&mut self, cx: &Context<'_>) {
+        keep(&mut self.task, cx);
+    }
+
+    /// The task is gone: tells the end to all who wait for it, and collects their wakers.
+    pub(super) fn abandon(&mut self, now: Instant) -> Vec<Waker> {
+        self.connection.handle_io_failed(now, LostKind::ShutDown);
+        let mut wakers = Vec::new();
+        while let Some(notice) = self.connection.poll_ready() {
+            match notice {
+                Notice::Readable(id) => self.pass_events(id, now),
+                Notice::Closed(id, closed) => self.retire(id, closed, &mut wakers),
+                _ => {}
+            }
+        }
+        wakers
+    }
+}
+
+impl Waiters {
+    pub(crate) fn wait(&mut self, wait: Wait, cx: &Context<'_>) {
+        match wait {
+            Wait::Receive => keep(&mut self.receiver, cx),
+            Wait::Send => keep(&mut self.sender, cx),
+            Wait::End if self.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) => {}
+            Wait::End => self.watchers.push(cx.waker().clone()),
+        }
+    }
+
+    /// All of them, to be woken.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Waker> {
+        let Waiters { receiver, sender, watchers } = std::mem::take(self);
+        receiver.into_iter().chain(sender).chain(watchers)
+    }
+}
+
+/// Keeps a waker, in place of the one that was kept before.
+fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    match waker {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *waker = Some(cx.waker().clone()),
+    }
+}

@@ -1,0 +1,304 @@
+//! The task of a connection: it alone touches the socket and the timer.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::BytesMut;
+use connect_proto::Instant;
+use connect_proto::connection::{Notice, Role};
+use connect_proto::error::LostKind;
+use connect_proto::http1::Shutdown;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use super::alarm::Alarm;
+use super::runtime::BoxStream;
+use super::shared::{Shared, State};
+
+/// Turns of one poll, after which other tasks have their turn.
+const MAX_TURNS: usize = 32;
+/// Slices of one vectored write.
+const SLICES: usize = 64;
+/// Bytes to make room for before a read: at first, and when reads fill what there is.
+const MIN_READ: usize = 8 << 10;
+const MAX_READ: usize = 256 << 10;
+
+/// What a role does with its connection, beside what the handles of calls do.
+pub(crate) trait Attendant<R: Role>: Send + Unpin {
+    /// Acts on a notice, under the lock.
+    fn notice(&mut self, state: &mut State<R>, now: Instant, notice: Notice);
+
+    /// Goes on with what it does outside of the lock.
+    fn attend(&mut self, shared: &Arc<Shared<R>>, cx: &mut Context<'_>);
+
+    /// When [`on_time`](Self::on_time) wants to be called.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Acts on the passage of time, under the lock.
+    fn on_time(&mut self, _: &mut State<R>, _: Instant) {}
+}
+
+/// Drives a connection to its end.
+pub(crate) struct Task<R: Role, A: Attendant<R>> {
+    shared: Arc<Shared<R>>,
+    /// `None` once it is closed.
+    stream: Option<BoxStream>,
+    /// What was read and not used yet. Empty and without memory while the connection is silent.
+    unread: BytesMut,
+    read_size: usize,
+    input: Input,
+    output: Output,
+    /// Whether the stream may hold back some of what was written.
+    unflushed: bool,
+    alarm: Option<Alarm>,
+    attendant: A,
+    /// Those to be woken after unlocking; empty between turns.
+    wakers: Vec<Waker>,
+    is_over: bool,
+}
+
+/// The reading side of the stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// Reading would lead somewhere.
+    Wanted,
+    /// The connection has enough for now.
+    Held,
+    Ended,
+}
+
+/// The writing side of the stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Open,
+    /// The FIN is on its way.
+    Ending,
+    Ended,
+}
+
+/// What a read has brought.
+enum Read {
+    Nothing,
+    Bytes,
+    Eof,
+    Failed(LostKind),
+}
+
+impl<R: Role, A: Attendant<R>> Task<R, A> {
+    pub(crate) fn new(shared: Arc<Shared<R>>, stream: BoxStream, attendant: A) -> Self {
+        Task {
+            shared,
+            stream: Some(stream),
+            unread: BytesMut::new(),
+            read_size: MIN_READ,
+            input: Input::Wanted,
+            output: Output::Open,
+            unflushed: false,
+            alarm: None,
+            attendant,
+            wakers: Vec::new(),
+            is_over: false,
+        }
+    }
+
+    /// One turn: bytes in, notices, handlers, bytes out. True if there may be more to do at once.
+    fn turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let read = self.read(cx);
+        let mut moved = !matches!(read, Read::Nothing);
+        moved |= self.take_in(read);
+        self.wakers.drain(..).for_each(Waker::wake);
+        self.attendant.attend(&self.shared, cx);
+        moved |= self.put_out(cx);
+        self.wakers.drain(..).for_each(Waker::wake);
+        moved
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Read {
+        let (Some(stream), Input::Wanted) = (&mut self.stream, self.input) else { return Read::Nothing };
+        self.unread.reserve(self.read_size);
+        let room = self.unread.capacity() - self.unread.len();
+        match pin!(stream.read_buf(&mut self.unread)).poll(cx) {
+            Poll::Ready(Ok(0)) => {
+                self.input = Input::Ended;
+                Read::Eof
+            }
+            Poll::Ready(Ok(read)) => {
+                self.read_size = if read < room { MIN_READ } else { (2 * self.read_size).min(MAX_READ) };
+                Read::Bytes
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes,
+            Poll::Ready(Err(error)) => {
+                self.input = Input::Ended;
+                Read::Failed(lost(&error))
+            }
+            Poll::Pending => {
+                if self.unread.is_empty() {
+                    self.unread = BytesMut::new();
+                }
+                Read::Nothing
+            }
+        }
+    }
+
+    /// Hands in what was read, and acts on the notices. True if something happened.
+    fn take_in(&mut self, read: Read) -> bool {
+        let shared = self.shared.clone();
+        let now = shared.now();
+        let mut state = shared.lock();
+        state.unpark();
+        state.connection.handle_timeout(now);
+        if self.attendant.due().is_some_and(|due| due <= now) {
+            self.attendant.on_time(&mut state, now);
+        }
+        let before = self.unread.len();
+        if before > 0 && state.connection.wants_read() {
+            state.connection.handle_read(now, &mut self.unread);
+        }
+        match read {
+            Read::Eof => state.connection.handle_eof(now),
+            Read::Failed(kind) => state.connection.handle_io_failed(now, kind),
+            Read::Nothing | Read::Bytes => {}
+        }
+        (self.unread.len() < before) | self.heed_notices(&mut state, now)
+    }
+
+    /// Acts on the notices that there are; true if there are any.
+    fn heed_notices(&mut self, state: &mut State<R>, now: Instant) -> bool {
+        let mut moved = false;
+        while let Some(notice) = state.connection.poll_ready() {
+            moved = true;
+            match notice {
+                Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
+                Notice::Readable(id) => state.pass_events(id, now),
+                Notice::Closed(id, closed) => state.retire(id, closed, &mut self.wakers),
+                Notice::Ended(_) => self.is_over = true,
+                _ => {}
+            }
+            self.attendant.notice(state, now, notice);
+        }
+        moved
+    }
+
+    /// Writes what there is, does what else the connection asks for, and arms the timer. True if something happened.
+    fn put_out(&mut self, cx: &mut Context<'_>) -> bool {
+        let shared = self.shared.clone();
+        let mut state = shared.lock();
+        let mut moved = self.write(&mut state, cx);
+        if state.is_severed() && self.stream.take().is_some() {
+            state.connection.handle_io_failed(shared.now(), LostKind::ShutDown);
+        }
+        // A handle may have been busy meanwhile, and what was written may have ended a call.
+        moved |= self.heed_notices(&mut state, shared.now());
+        while let Some(shutdown) = state.connection.poll_shutdown() {
+            moved = true;
+            match shutdown {
+                Shutdown::Write if self.output == Output::Open => self.output = Output::Ending,
+                Shutdown::Write => {}
+                Shutdown::Close => self.stream = None,
+            }
+        }
+        if self.input != Input::Ended {
+            let wanted = if state.connection.wants_read() { Input::Wanted } else { Input::Held };
+            moved |= wanted == Input::Wanted && self.input == Input::Held;
+            self.input = wanted;
+        }
+        if !moved {
+            state.park(cx);
+        }
+        let due = earliest(state.connection.poll_timeout(), self.attendant.due());
+        drop(state);
+        self.end_output(cx);
+        moved | self.poll_alarm(due, cx)
+    }
+
+    fn write(&mut self, state: &mut State<R>, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        let Some(stream) = &mut self.stream else { return false };
+        loop {
+            let now = self.shared.now();
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = state.connection.output(now, &mut slices);
+            let Some(slices) = slices.get(..filled).filter(|slices| !slices.is_empty()) else { break };
+            match Pin::new(&mut *stream).poll_write_vectored(cx, slices) {
+                Poll::Ready(Ok(written)) if written > 0 => state.connection.handle_written(now, written),
+                Poll::Ready(Ok(_)) => state.connection.handle_write_failed(now, LostKind::Failed),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => state.connection.handle_write_failed(now, lost(&error)),
+                Poll::Pending => return moved,
+            }
+            moved = true;
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            // A failure is that of the next write or read.
+            self.unflushed = Pin::new(stream).poll_flush(cx).is_pending();
+        }
+        moved
+    }
+
+    /// Ends the sending side of the stream, after all was written.
+    fn end_output(&mut self, cx: &mut Context<'_>) {
+        if let (Some(stream), Output::Ending) = (&mut self.stream, self.output)
+            && Pin::new(stream).poll_shutdown(cx).is_ready()
+        {
+            // A socket that the peer has reset cannot be shut down any more, which is as good.
+            self.output = Output::Ended;
+        }
+    }
+
+    /// True if the time has come.
+    fn poll_alarm(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> bool {
+        due.is_some_and(|due| Alarm::poll_at(&mut self.alarm, &**self.shared.runtime(), due, cx))
+    }
+}
+
+impl<R: Role, A: Attendant<R>> Future for Task<R, A> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..MAX_TURNS {
+            let moved = self.turn(cx);
+            if self.is_over {
+                let task = &mut *self;
+                task.attendant.attend(&task.shared, cx);
+                return Poll::Ready(());
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// Whoever waits for a call must not wait for a task that is gone: it was dropped with its runtime, or it has panicked.
+impl<R: Role, A: Attendant<R>> Drop for Task<R, A> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let now = self.shared.now();
+        let wakers = self.shared.lock().abandon(now);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+/// How a connection was lost, by what the system says.
+pub(crate) fn lost(error: &io::Error) -> LostKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
+            LostKind::Reset
+        }
+        io::ErrorKind::UnexpectedEof => LostKind::Eof,
+        _ => LostKind::Failed,
+    }
+}

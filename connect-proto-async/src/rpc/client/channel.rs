@@ -1,0 +1,137 @@
+//! A client's channel to a server.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_proto::client::{CallConfig, Procedure};
+use connect_proto::connection::ConnectionConfig;
+use connect_proto::error::ApiMisuse;
+use http::Uri;
+
+use super::call::CallBuilder;
+use super::connections::Connections;
+use crate::driver::alarm::within;
+use crate::driver::pool::{PoolConfig, PoolCounters};
+use crate::driver::runtime::{Address, Runtime};
+use crate::driver::shared::BACKSTOP;
+
+/// What a channel connects to, and what its connections and its calls may cost.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ChannelConfig {
+    /// Where to connect to. By default the host and port of the URI.
+    pub address: Address,
+    /// How connections are made, kept and given up; HTTP/1.1 or HTTP/2.
+    pub pool: PoolConfig,
+    /// The limits of each connection.
+    pub connection: ConnectionConfig,
+    /// What the calls have in common: compression, limits, drain budgets.
+    pub calls: CallConfig,
+}
+
+/// Why a URI is not that of a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It is not a URI.
+    #[error("invalid URI: {0}")]
+    Invalid(#[from] http::uri::InvalidUri),
+    /// Its scheme is not one that can be spoken here.
+    #[error("the URI's scheme is not http")]
+    Scheme,
+    /// It has no host, or more than a scheme, a host and a port.
+    #[error("the URI is not of the form http://host:port")]
+    Form,
+    /// The codec's name is not one.
+    #[error(transparent)]
+    Codec(#[from] ApiMisuse),
+}
+
+impl ChannelConfig {
+    /// The defaults, for the server at a URI such as `http://127.0.0.1:8080`, with messages in a codec such as `proto`.
+    ///
+    /// # Errors
+    /// What is wrong with the URI or with the codec's name.
+    pub fn new(uri: &str, codec: &str) -> Result<Self, ConfigError> {
+        let uri: Uri = uri.parse()?;
+        let parts = uri.into_parts();
+        let scheme = parts.scheme.ok_or(ConfigError::Form)?;
+        if scheme != http::uri::Scheme::HTTP {
+            return Err(ConfigError::Scheme);
+        }
+        let authority = parts.authority.ok_or(ConfigError::Form)?;
+        if parts.path_and_query.is_some_and(|path| path != "/") || authority.as_str().contains('@') {
+            return Err(ConfigError::Form);
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(ChannelConfig {
+            address: Address::Tcp { host, port: authority.port_u16().unwrap_or(80) },
+            pool: PoolConfig::default(),
+            connection: ConnectionConfig::default(),
+            calls: CallConfig::new(scheme, authority, codec)?,
+        })
+    }
+}
+
+/// A client's way to a server: makes calls, on connections that it makes, keeps and gives up as needed.
+///
+/// A handle, cheap to clone. Calls that are under way go on when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    connections: Arc<Connections>,
+    calls: Arc<CallConfig>,
+}
+
+impl Channel {
+    /// A channel. It connects when it is first called on.
+    pub fn new(runtime: Arc<dyn Runtime>, config: ChannelConfig) -> Self {
+        let ChannelConfig { address, pool, connection, calls } = config;
+        Channel { connections: Connections::new(runtime, address, pool, connection), calls: Arc::new(calls) }
+    }
+
+    /// A channel on the same connections, whose calls have other settings in common.
+    #[must_use]
+    pub fn with_calls(&self, change: impl FnOnce(&mut CallConfig)) -> Self {
+        let mut calls = CallConfig::clone(&self.calls);
+        change(&mut calls);
+        Channel { connections: self.connections.clone(), calls: Arc::new(calls) }
+    }
+
+    /// Begins a call of a procedure: says how, and then of which kind it is.
+    ///
+    /// ```no_run
+    /// # use connect_proto_async::{Channel, Procedure};
+    /// # async fn example(channel: Channel) -> Result<(), Box<dyn std::error::Error>> {
+    /// let greet = Procedure::new("/acme.greet.v1.GreetService/Greet")?;
+    /// let reply = channel.call(&greet).timeout(std::time::Duration::from_secs(1)).unary("hello").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call(&self, procedure: &Procedure) -> CallBuilder {
+        CallBuilder::new(self.connections.clone(), self.calls.clone(), procedure.clone())
+    }
+
+    /// Shuts the channel and its clones down: takes no more calls, lets those under way end for `grace` at most, and cuts
+    /// off what is left then. The number of connections that were cut off.
+    ///
+    /// A dropped future has shut the channel down all the same, and what is left is then cut off a second late.
+    pub async fn shutdown(&self, grace: Duration) -> usize {
+        let connections = &self.connections;
+        connections.shut_down(grace.saturating_add(BACKSTOP));
+        let emptied = poll_fn(|cx| connections.poll_empty(cx));
+        if within(&**connections.runtime(), grace, emptied).await.is_some() {
+            return 0;
+        }
+        let cut = connections.alive();
+        cut.iter().for_each(|shared| shared.sever());
+        poll_fn(|cx| connections.poll_empty(cx)).await;
+        cut.len()
+    }
+
+    /// What its connections have been through so far.
+    #[must_use]
+    pub fn counters(&self) -> PoolCounters {
+        self.connections.counters()
+    }
+}

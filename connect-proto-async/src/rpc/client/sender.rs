@@ -1,0 +1,56 @@
+//! The sending half of a call.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use connect_proto::error::ApiMisuse;
+use connect_proto::message::Outbound;
+
+use super::slot::Slot;
+use crate::rpc::SendError;
+
+/// The sending half of a client's call.
+///
+/// [`finish`](Sender::finish) ends it. Dropped without that it aborts the call: an end that nobody has asked for must not
+/// look like one to the server.
+#[derive(Debug)]
+pub struct Sender {
+    slot: Arc<Slot>,
+    is_finished: bool,
+}
+
+impl Sender {
+    pub(super) fn new(slot: Arc<Slot>) -> Self {
+        Sender { slot, is_finished: false }
+    }
+
+    /// Sends a message: compressed, if the channel says so, and queued until the server takes it. Waits while the queue is
+    /// full, also for a connection.
+    ///
+    /// Dropped before it is done, it has not sent the message.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] once the call has ended, in whatever way: the [receiver](super::Receiver) has the verdict.
+    pub async fn send(&mut self, message: impl Into<Bytes>) -> Result<(), SendError> {
+        let mut message = Some(Outbound::encode(self.slot.encoding(), message.into()));
+        std::future::poll_fn(|cx| self.slot.poll_send(&mut message, cx)).await
+    }
+
+    /// Ends the sending side: there are no more messages. Does not wait.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::NoMessage`] if the call takes exactly one message and got none: it is aborted then.
+    pub fn finish(mut self) -> Result<(), ApiMisuse> {
+        let finished = self.slot.finish();
+        self.is_finished = finished.is_ok();
+        finished
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.slot.drop_sender();
+        }
+    }
+}

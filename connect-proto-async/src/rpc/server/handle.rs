@@ -1,0 +1,254 @@
+//! A server's call, as its handler holds it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use connect_proto::call::{self, Event};
+use connect_proto::connection::{CallId, Server};
+use connect_proto::error::{ApiMisuse, CloseReason, Code, LostKind, RpcError};
+use connect_proto::message::{Encoding, Outbound};
+use connect_proto::metadata::Metadata;
+use futures_core::Stream;
+
+use super::{Conclusion, Outcome};
+use crate::driver::shared::{Shared, Wait};
+use crate::rpc::SendError;
+use crate::rpc::inbox::{self, Inbox};
+
+/// Names a call on its connection, from anywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct CallRef {
+    shared: Arc<Shared<Server>>,
+    id: CallId,
+}
+
+impl CallRef {
+    pub(crate) fn new(shared: Arc<Shared<Server>>, id: CallId) -> Self {
+        CallRef { shared, id }
+    }
+
+    pub(super) fn now(&self) -> connect_proto::Instant {
+        self.shared.now()
+    }
+
+    /// Answers, all in one.
+    pub(super) fn conclude(&self, outcome: Outcome) {
+        self.shared.command(|state, now| {
+            // An answer to a call that has ended meanwhile is of no use to anybody.
+            let Some(mut call) = state.connection.call(self.id) else { return state.forget(self.id) };
+            let (trailers, verdict) = match outcome {
+                Ok(Conclusion { headers, message: Some(message), trailers }) => {
+                    let headers = if headers.is_empty() { Ok(()) } else { call.send_headers(now, headers) };
+                    let sent = headers.map_err(call::SendError::from).and_then(|()| call.send(now, message));
+                    (trailers, sent.map_err(|error| internal(&error)))
+                }
+                Ok(Conclusion { trailers, .. }) => (trailers, Ok(())),
+                Err(error) => (Metadata::new(), Err(error)),
+            };
+            if let Err(misuse) = call.finish(now, trailers, verdict) {
+                // With trailers that cannot be sent; this answer has none.
+                let _ = call.finish(now, Metadata::new(), Err(internal(&misuse)));
+            }
+            state.leave(self.id, now);
+        });
+    }
+
+    /// Why the call has ended under its handler; `None` while it goes on. Then whoever asks is woken by its end.
+    pub(super) fn poll_ended(&self, cx: &Context<'_>) -> Poll<CloseReason> {
+        let mut state = self.shared.lock();
+        let ended = match state.connection.call(self.id) {
+            Some(call) => call.ended(),
+            None => Some(
+                state.end(self.id).map_or(CloseReason::TransportLost(LostKind::Failed), |end| end.reason),
+            ),
+        };
+        match ended {
+            Some(reason) => Poll::Ready(reason),
+            None => {
+                state.wait(self.id, Wait::End, cx);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> RpcError {
+    RpcError::new(Code::Internal, format!("the handler's answer cannot be sent: {error}"))
+}
+
+/// The messages of a client, as they come.
+///
+/// Dropping it stops the reading: what the client still sends waits, and is drained once the handler has answered.
+#[derive(Debug)]
+pub struct Requests {
+    call: CallRef,
+    inbox: Inbox,
+    end: Option<Result<(), RpcError>>,
+}
+
+impl Requests {
+    pub(super) fn new(call: CallRef) -> Self {
+        Requests { call, inbox: Inbox::new(), end: None }
+    }
+
+    /// The next message; `None` once the client has sent its last one.
+    ///
+    /// Cancel safe: a message that was not returned stays for the next call.
+    ///
+    /// # Errors
+    /// The verdict, if the call has ended under its handler: [`Code::Canceled`] if the client has given up or its
+    /// connection was lost, [`Code::DeadlineExceeded`], or what was wrong with its request. It is repeated.
+    pub async fn recv(&mut self) -> Result<Option<Bytes>, RpcError> {
+        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The one message that a client sends to a procedure which takes no more.
+    pub(super) async fn only(&mut self) -> Result<Bytes, RpcError> {
+        // That there is one, and no second, is for the call itself to say.
+        self.recv().await?.ok_or_else(|| RpcError::new(Code::InvalidArgument, "request message missing"))
+    }
+
+    fn poll_recv(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Bytes>, RpcError>> {
+        loop {
+            if let Some(end) = &self.end {
+                return Poll::Ready(end.clone().map(|()| None));
+            }
+            match self.inbox.pop_front() {
+                Some(Event::Message(message)) => match message.decode() {
+                    Ok(message) => return Poll::Ready(Ok(Some(message))),
+                    Err(fault) => self.call.shared.command(|state, now| {
+                        if let Some(mut call) = state.connection.call(self.call.id) {
+                            call.reject(now, fault);
+                        }
+                    }),
+                },
+                Some(Event::PeerHalfClosed) => self.end = Some(Ok(())),
+                Some(Event::Finished(verdict)) => self.end = Some(verdict.map(drop)),
+                Some(_) => {}
+                None => ready!(self.fill(cx)),
+            }
+        }
+    }
+
+    fn fill(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let CallRef { shared, id } = &self.call;
+        let filled = shared.command(|state, now| {
+            let mut call = state.connection.call(*id)?;
+            let is_writable = inbox::fill(&mut self.inbox, || call.poll_event(now));
+            if self.inbox.is_empty() {
+                state.wait(*id, Wait::Receive, cx);
+            }
+            Some(if is_writable { state.take_sender(*id) } else { None })
+        });
+        match filled {
+            None => self.end = Some(Err(RpcError::new(Code::Canceled, "the call has ended"))),
+            Some(Some(sender)) => sender.wake(),
+            Some(None) if self.inbox.is_empty() => return Poll::Pending,
+            Some(None) => {}
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Stream for Requests {
+    type Item = Result<Bytes, RpcError>;
+
+    /// As [`recv`](Requests::recv), but an error is the last item.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if matches!(self.end, Some(Err(_))) {
+            return Poll::Ready(None);
+        }
+        self.poll_recv(cx).map(Result::transpose)
+    }
+}
+
+/// The messages of a server, to be sent.
+#[derive(Debug)]
+pub struct Responses {
+    call: CallRef,
+    encoding: Encoding,
+}
+
+impl Responses {
+    pub(super) fn new(call: CallRef, encoding: Encoding) -> Self {
+        Responses { call, encoding }
+    }
+
+    pub(super) fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    /// Sends the response's headers, at once. Without it they go, empty, with the first message.
+    ///
+    /// # Errors
+    /// [`ApiMisuse::HeadersAlreadySent`] after the first time or the first message; [`ApiMisuse::ReservedHeader`] for a
+    /// name that the protocol or HTTP itself uses.
+    pub fn send_headers(&mut self, headers: Metadata) -> Result<(), ApiMisuse> {
+        self.call.shared.command(|state, now| match state.connection.call(self.call.id) {
+            Some(mut call) => call.send_headers(now, headers),
+            None => Ok(()),
+        })
+    }
+
+    /// Sends a message: compressed, if that was agreed on, and queued until the client takes it. Waits while the queue is
+    /// full.
+    ///
+    /// Dropped before it is done, it has not sent the message.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] once the call has ended.
+    pub async fn send(&mut self, message: impl Into<Bytes>) -> Result<(), SendError> {
+        let mut message = Some(Outbound::encode(&self.encoding, message.into()));
+        std::future::poll_fn(|cx| self.poll_send(&mut message, cx)).await
+    }
+
+    fn poll_send(&mut self, message: &mut Option<Outbound>, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        let CallRef { shared, id } = &self.call;
+        let Some(outbound) = message.take() else { return Poll::Ready(Ok(())) };
+        shared.command(|state, now| {
+            let Some(mut call) = state.connection.call(*id) else {
+                let end = state.end(*id).map(|end| end.reason);
+                return Poll::Ready(Err(SendError::Closed(
+                    end.unwrap_or(CloseReason::TransportLost(LostKind::Failed)),
+                )));
+            };
+            match SendError::from_core(call.send(now, outbound)) {
+                Ok(done) => Poll::Ready(done),
+                Err(full) => {
+                    *message = Some(full);
+                    state.wait(*id, Wait::Send, cx);
+                    Poll::Pending
+                }
+            }
+        })
+    }
+}
+
+/// The end of a call, as [`Context::ended`](super::Context::ended) gives it out.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct Ended(CallRef);
+
+impl Ended {
+    pub(super) fn new(call: &CallRef) -> Self {
+        call.shared.lock().join(call.id);
+        Ended(call.clone())
+    }
+}
+
+impl Future for Ended {
+    type Output = CloseReason;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.0.poll_ended(cx)
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.shared.lock().forget(self.0.id);
+    }
+}

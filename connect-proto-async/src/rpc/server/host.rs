@@ -1,0 +1,140 @@
+//! What a server does on one of its connections.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context as TaskContext;
+
+use connect_proto::Instant;
+use connect_proto::connection::{CallId, Notice, Server as ServerRole};
+use connect_proto::error::{Code, RpcError};
+use connect_proto::message::Encoding;
+use connect_proto::metadata::Metadata;
+use connect_proto::server::Refusal;
+use http::{Method, Version};
+
+use super::Context;
+use super::handle::{CallRef, Requests, Responses};
+use super::router::Procedure;
+use super::service::{Permit, Service};
+use super::serving::Serving;
+use crate::driver::runtime::Peer;
+use crate::driver::shared::{Shared, State};
+use crate::driver::task::Attendant;
+
+/// Starts the calls that arrive, and runs their handlers.
+pub(super) struct Host {
+    service: Arc<Service>,
+    peer: Arc<Peer>,
+    /// Started under the lock, to be handled outside of it.
+    started: VecDeque<Started>,
+    /// Over HTTP/1.1, the handler of the call under way: it runs in the connection's own task.
+    resident: Option<Serving>,
+    /// When the connection is too old to take further calls.
+    retires: Option<Instant>,
+}
+
+/// A call that was started.
+struct Started {
+    id: CallId,
+    permit: Permit,
+    multiplexed: bool,
+    procedure: Arc<Procedure>,
+    codec: usize,
+    metadata: Metadata,
+    query: Option<String>,
+    deadline: Option<Instant>,
+    encoding: Encoding,
+}
+
+impl Host {
+    pub(super) fn new(service: Arc<Service>, peer: Peer, retires: Option<Instant>) -> Self {
+        Host { service, peer: Arc::new(peer), started: VecDeque::new(), resident: None, retires }
+    }
+
+    /// Starts or refuses a request.
+    fn take(&mut self, state: &mut State<ServerRole>, now: Instant, id: CallId) {
+        let Some(incoming) = state.connection.incoming(id) else { return };
+        let config = &self.service.config.calls;
+        let Some(procedure) = self.service.router.find(incoming.procedure()).cloned() else {
+            state.connection.refuse(now, id, config, Refusal::NotFound);
+            return;
+        };
+        let Some(permit) = self.service.admit() else {
+            let error = RpcError::new(Code::ResourceExhausted, "too many calls");
+            state.connection.refuse(now, id, config, Refusal::Error(error));
+            return;
+        };
+        let multiplexed = incoming.version() >= Version::HTTP_2;
+        // One that it does not have is refused by the call itself.
+        let codec = incoming.codec().and_then(|name| procedure.codec_named(name)).unwrap_or_default();
+        let query = incoming.uri().query().filter(|_| incoming.method() == Method::GET).map(str::to_owned);
+        state.connection.start(now, id, config, procedure.spec());
+        if let Some(mut call) = state.connection.call(id).filter(|call| call.ended().is_none()) {
+            let metadata = call.take_request_headers();
+            let (deadline, encoding) = (call.deadline(), call.encoding());
+            state.join(id);
+            self.started.push_back(Started {
+                id,
+                permit,
+                multiplexed,
+                procedure,
+                codec,
+                metadata,
+                query,
+                deadline,
+                encoding,
+            });
+        }
+    }
+
+    /// Calls the handler of a call.
+    fn begin(&self, shared: &Arc<Shared<ServerRole>>, started: Started) -> Serving {
+        let Started { id, permit, procedure, codec, metadata, query, deadline, encoding, .. } = started;
+        let call = CallRef::new(shared.clone(), id);
+        let handled = procedure.clone();
+        let peer = self.peer.clone();
+        let context = Context { call: call.clone(), procedure, codec, metadata, query, deadline, peer };
+        let (requests, responses) = (Requests::new(call.clone()), Responses::new(call.clone(), encoding));
+        Serving::new(call, permit, || handled.handle(context, requests, responses))
+    }
+}
+
+impl Attendant<ServerRole> for Host {
+    fn notice(&mut self, state: &mut State<ServerRole>, now: Instant, notice: Notice) {
+        if let Notice::Incoming(id) = notice {
+            self.take(state, now, id);
+        }
+    }
+
+    fn attend(&mut self, shared: &Arc<Shared<ServerRole>>, cx: &mut TaskContext<'_>) {
+        if let Some(serving) = &mut self.resident
+            && Pin::new(serving).poll(cx).is_ready()
+        {
+            self.resident = None;
+        }
+        while let Some(started) = self.started.pop_front() {
+            let multiplexed = started.multiplexed;
+            let mut serving = self.begin(shared, started);
+            // Most handlers have all they need, and are done at once.
+            if Pin::new(&mut serving).poll(cx).is_ready() {
+                continue;
+            }
+            if multiplexed {
+                shared.runtime().spawn(Box::pin(serving));
+            } else {
+                self.resident = Some(serving);
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.retires
+    }
+
+    fn on_time(&mut self, state: &mut State<ServerRole>, now: Instant) {
+        self.retires = None;
+        state.connection.shut_down(now, self.service.config.max_connection_age_grace);
+    }
+}

@@ -1,0 +1,384 @@
+//! A server: its accept loop, its connections, and how it shuts down.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use connect_proto::connection::{ConnectionConfig, Server as ServerRole, ServerConnection};
+use connect_proto::server as core;
+
+use super::Router;
+use super::host::Host;
+use crate::driver::alarm::within;
+use crate::driver::runtime::{Address, BoxStream, Listener, Peer, Runtime, Timer};
+use crate::driver::shared::{BACKSTOP, Shared};
+use crate::driver::task::Task;
+
+/// How long to wait after an accept has failed: at first, and at most.
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a server may cost. `None` means unlimited, 0 means 0.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The limits of each connection: how long a head may take, how long it may be idle, and so on.
+    pub connection: ConnectionConfig,
+    /// What the calls have in common: compressions, the limits of each call, the longest timeout.
+    pub calls: Arc<core::ServerConfig>,
+    /// Connections at once. With so many, no further one is accepted until one of them ends. 10,000.
+    pub max_connections: Option<usize>,
+    /// Calls at once, over all connections. What is beyond is refused with `resource_exhausted`. Unlimited.
+    pub max_calls: Option<usize>,
+    /// How long a connection takes new calls, so that a load balancer gets to place its clients anew. Unlimited.
+    pub max_connection_age: Option<Duration>,
+    /// How long the calls of such a connection may still take. 30 s.
+    pub max_connection_age_grace: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            connection: ConnectionConfig::default(),
+            calls: Arc::default(),
+            max_connections: Some(10_000),
+            max_calls: None,
+            max_connection_age: None,
+            max_connection_age_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A server that is at work: a handle, cheap to clone. Dropping it leaves the server running.
+#[derive(Clone, Debug)]
+pub struct Server {
+    service: Arc<Service>,
+}
+
+/// What a server has done so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct ServerCounters {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Times that accepting failed.
+    pub accept_errors: u64,
+    /// Calls whose handlers were begun.
+    pub calls: u64,
+    /// Calls that were refused since there were too many at once.
+    pub calls_shed: u64,
+}
+
+/// What a [shutdown](Server::shutdown) had to cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Calls whose handlers were at work when the grace was over.
+    pub calls_cut: usize,
+    /// Connections that were open then.
+    pub connections_cut: usize,
+}
+
+/// What the accept loop, the connections and the handles share.
+#[derive(Debug)]
+pub(super) struct Service {
+    runtime: Arc<dyn Runtime>,
+    pub(super) router: Router,
+    pub(super) config: ServerConfig,
+    address: Option<Address>,
+    crowd: Mutex<Crowd>,
+    /// Calls whose handlers are at work.
+    at_work: AtomicUsize,
+    calls: AtomicU64,
+    calls_shed: AtomicU64,
+    accept_errors: AtomicU64,
+}
+
+/// The connections.
+#[derive(Debug, Default)]
+struct Crowd {
+    connections: HashMap<u64, Arc<Shared<ServerRole>>>,
+    accepted: u64,
+    is_stopping: bool,
+    /// The accept loop, while there are too many, or while nobody comes.
+    acceptor: Option<Waker>,
+    /// Those who wait for the last connection to end.
+    watchers: Vec<Waker>,
+}
+
+/// The place of a call among those at work.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Service>);
+
+impl Server {
+    /// Listens at an address and serves: see [`start`](Server::start).
+    ///
+    /// # Errors
+    /// What the system says against listening there.
+    pub async fn bind(
+        runtime: Arc<dyn Runtime>,
+        address: &Address,
+        router: Router,
+        config: ServerConfig,
+    ) -> io::Result<Server> {
+        let listener = runtime.listen(address).await?;
+        Ok(Server::start(runtime, listener, router, config))
+    }
+
+    /// Serves what a listener accepts, in tasks of the runtime, until it is [shut down](Server::shutdown). Over HTTP/1.1
+    /// and, by prior knowledge, HTTP/2: the client's first bytes tell.
+    pub fn start(
+        runtime: Arc<dyn Runtime>,
+        listener: Box<dyn Listener>,
+        router: Router,
+        config: ServerConfig,
+    ) -> Server {
+        let service = Arc::new(Service {
+            address: listener.local_address().ok(),
+            runtime,
+            router,
+            config,
+            crowd: Mutex::default(),
+            at_work: AtomicUsize::new(0),
+            calls: AtomicU64::new(0),
+            calls_shed: AtomicU64::new(0),
+            accept_errors: AtomicU64::new(0),
+        });
+        let accept = Accept { service: service.clone(), listener, pause: None };
+        service.runtime.spawn(Box::pin(accept));
+        Server { service }
+    }
+
+    /// The address that it listens at, with the port that was chosen if none was given; `None` if the system does not say.
+    #[must_use]
+    pub fn local_address(&self) -> Option<&Address> {
+        self.service.address.as_ref()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counters(&self) -> ServerCounters {
+        let service = &self.service;
+        ServerCounters {
+            connections: service.crowd().accepted,
+            accept_errors: service.accept_errors.load(Ordering::Relaxed),
+            calls: service.calls.load(Ordering::Relaxed),
+            calls_shed: service.calls_shed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.service.crowd().connections.len()
+    }
+
+    /// Stops: accepts no more connections and no more calls, waits until the calls under way have ended, for `grace` at
+    /// most, cuts off what is left then, and says how much that was.
+    ///
+    /// Clients over HTTP/2 are told first, so that no call is lost that was on its way; over HTTP/1.1 a connection closes
+    /// after its call. Calls that are cut off end with a reset. A dropped future has stopped the server all the same, and
+    /// what is left is then cut off a second late.
+    pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
+        let service = &self.service;
+        service.stop(grace.saturating_add(BACKSTOP));
+        let emptied = poll_fn(|cx| service.poll_empty(cx));
+        if within(&*service.runtime, grace, emptied).await.is_some() {
+            return ShutdownReport::default();
+        }
+        let calls_cut = service.at_work.load(Ordering::Relaxed);
+        let cut: Vec<_> = service.crowd().connections.values().cloned().collect();
+        cut.iter().for_each(|connection| connection.sever());
+        // Nothing is left that could take long: no socket, no handler.
+        poll_fn(|cx| service.poll_empty(cx)).await;
+        ShutdownReport { calls_cut, connections_cut: cut.len() }
+    }
+
+    /// Ready when the server has been shut down and its last connection has ended.
+    pub async fn ended(&self) {
+        poll_fn(|cx| self.service.poll_ended(cx)).await;
+    }
+}
+
+impl Service {
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a call in; `None` if there are too many.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<Permit> {
+        let at_work = self.at_work.fetch_add(1, Ordering::Relaxed);
+        // Gives its place back if it is one too many.
+        let permit = Permit(self.clone());
+        let admitted = self.config.max_calls.is_none_or(|max| at_work < max);
+        let counter = if admitted { &self.calls } else { &self.calls_shed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        admitted.then_some(permit)
+    }
+
+    /// Serves a connection in a task of its own.
+    fn serve(self: &Arc<Self>, stream: BoxStream, peer: Peer) {
+        let now = self.runtime.now();
+        let shared = Shared::new(self.runtime.clone(), ServerConnection::new(now, &self.config.connection));
+        let retires = self.config.max_connection_age.map(|age| now.saturating_add(age));
+        let task = Task::new(shared.clone(), stream, Host::new(self.clone(), peer, retires));
+        let key = {
+            let mut crowd = self.crowd();
+            crowd.accepted += 1;
+            let key = crowd.accepted;
+            crowd.connections.insert(key, shared);
+            key
+        };
+        let membership = Membership { service: self.clone(), key };
+        self.runtime.spawn(Box::pin(async move {
+            let _membership = membership;
+            task.await;
+        }));
+    }
+
+    fn stop(&self, grace: Duration) {
+        let (acceptor, connections) = {
+            let mut crowd = self.crowd();
+            crowd.is_stopping = true;
+            (crowd.acceptor.take(), crowd.connections.values().cloned().collect::<Vec<_>>())
+        };
+        if let Some(acceptor) = acceptor {
+            acceptor.wake();
+        }
+        for connection in connections {
+            connection.command(|state, now| state.connection.shut_down(now, grace));
+        }
+    }
+
+    fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut crowd = self.crowd();
+        if crowd.connections.is_empty() {
+            return Poll::Ready(());
+        }
+        if !crowd.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            crowd.watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut crowd = self.crowd();
+        if crowd.is_stopping && crowd.connections.is_empty() {
+            return Poll::Ready(());
+        }
+        if !crowd.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
+            crowd.watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The place of a connection among those that are open. It is given up with the connection's task, however that ends.
+struct Membership {
+    service: Arc<Service>,
+    key: u64,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let wakers: Vec<Waker> = {
+            let mut crowd = self.service.crowd();
+            crowd.connections.remove(&self.key);
+            let watchers =
+                if crowd.connections.is_empty() { std::mem::take(&mut crowd.watchers) } else { Vec::new() };
+            crowd.acceptor.take().into_iter().chain(watchers).collect()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// The accept loop.
+struct Accept {
+    service: Arc<Service>,
+    listener: Box<dyn Listener>,
+    pause: Option<Pause>,
+}
+
+/// The wait after a failure.
+struct Pause {
+    timer: Pin<Box<dyn Timer>>,
+    length: Duration,
+    is_over: bool,
+}
+
+impl Future for Accept {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.poll_next(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Accept {
+    /// False when the server stops, which closes the listener.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        {
+            let mut crowd = self.service.crowd();
+            if crowd.is_stopping {
+                crowd.watchers.drain(..).for_each(Waker::wake);
+                return Poll::Ready(false);
+            }
+            crowd.acceptor = Some(cx.waker().clone());
+            if self.service.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
+                return Poll::Pending;
+            }
+        }
+        if let Some(pause) = &mut self.pause
+            && !pause.is_over
+        {
+            match pause.timer.as_mut().poll(cx) {
+                Poll::Ready(()) => pause.is_over = true,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        match self.listener.poll_accept(cx) {
+            Poll::Ready(Ok((stream, peer))) => {
+                self.pause = None;
+                self.service.serve(stream, peer);
+            }
+            Poll::Ready(Err(error)) => {
+                self.service.accept_errors.fetch_add(1, Ordering::Relaxed);
+                if !is_of_one_connection(&error) {
+                    self.pause();
+                }
+            }
+            Poll::Pending => return Poll::Pending,
+        }
+        Poll::Ready(true)
+    }
+
+    /// The machine has run out of something, such as file descriptors: to try again at once would be to spin.
+    fn pause(&mut self) {
+        let length = self.pause.as_ref().map_or(MIN_PAUSE, |pause| (2 * pause.length).min(MAX_PAUSE));
+        let at = self.service.runtime.now().saturating_add(length);
+        self.pause = Some(Pause { timer: self.service.runtime.timer(at), length, is_over: false });
+    }
+}
+
+/// Whether a failure to accept is that of a client which has gone away meanwhile.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,63 @@
+//! A call being served: its handler, and the answer that follows from it.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use connect_proto::error::{Code, RpcError};
+
+use super::Outcome;
+use super::handle::CallRef;
+use super::router::Work;
+use super::service::Permit;
+
+/// A call being served. Ready when the handler has answered, or when the call has ended under it.
+///
+/// Dropped before that, as when a runtime stops, it answers that the server has failed.
+pub(super) struct Serving {
+    call: CallRef,
+    /// `None` once it is done.
+    work: Option<Work>,
+    _permit: Permit,
+}
+
+impl Serving {
+    /// `begin` calls the handler's function.
+    pub(super) fn new(call: CallRef, permit: Permit, begin: impl FnOnce() -> Work) -> Self {
+        let work =
+            catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Box::pin(async { Err(panicked()) }));
+        Serving { call, work: Some(work), _permit: permit }
+    }
+}
+
+impl Future for Serving {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.work else { return Poll::Ready(()) };
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let outcome: Outcome = match polled {
+            Ok(Poll::Ready(outcome)) => outcome,
+            Err(_) => Err(panicked()),
+            Ok(Poll::Pending) if self.call.poll_ended(cx).is_pending() => return Poll::Pending,
+            // The handler has had its look at it. What it would answer is of no use.
+            Ok(Poll::Pending) => Err(RpcError::new(Code::Canceled, "")),
+        };
+        self.work = None;
+        self.call.conclude(outcome);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if self.work.take().is_some() {
+            self.call.conclude(Err(RpcError::new(Code::Internal, "the handler was dropped")));
+        }
+    }
+}
+
+fn panicked() -> RpcError {
+    RpcError::new(Code::Internal, "the handler panicked")
+}

@@ -1,0 +1,148 @@
+//! The suite that every [`Runtime`] passes: one set of functions, of which [`runtime_suite!`](crate::runtime_suite) makes
+//! tests on a runtime.
+
+pub mod contract;
+pub mod rpc;
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+pub use crate::driver::alarm::within;
+use crate::{BoxFuture, Runtime};
+
+/// One case of the suite. It panics if it fails.
+pub type Case = fn(Arc<dyn Runtime>) -> BoxFuture<()>;
+
+/// Makes a test of every case of the suite. `$run` is a function in scope of the test's crate that takes a
+/// [`Case`](crate::testing::suite::Case) and gives it to [`run`](crate::testing::suite::run) on a runtime.
+#[macro_export]
+macro_rules! runtime_suite {
+    ($run:path) => {
+        $crate::runtime_suite!(@cases contract, $run,
+            accepts_at_a_port_of_its_choice
+            a_taken_port_is_refused_by_name
+            connects_by_host_name
+            connecting_where_nobody_listens_is_refused
+            echoes_a_megabyte
+            writes_many_slices_at_once
+            a_half_closed_stream_still_receives
+            dropping_a_stream_ends_it
+            a_waiting_accept_is_woken
+            spawned_tasks_run_unwatched
+            timers_end_in_order_and_not_early
+            a_timer_can_be_moved
+            a_timer_at_the_end_of_time_waits
+            the_last_to_wait_is_woken
+        );
+        $crate::runtime_suite!(@cases rpc, $run,
+            unary_calls_share_a_connection
+            a_handlers_error_reaches_the_client
+            metadata_travels
+            a_failure_has_the_responses_metadata
+            a_get_shows_its_query
+            a_unary_call_can_be_held
+            streams_of_every_kind
+            full_duplex_needs_http2
+            large_messages_pass
+            a_deadline_ends_a_call
+            closing_never_waits
+            dropping_aborts
+            a_handler_sees_its_client_go
+            a_shutdown_ends_within_its_grace
+            a_channel_shuts_down
+            too_many_calls_are_shed
+            a_crowd_of_calls
+        );
+    };
+    (@cases $module:ident, $run:path, $($case:ident)*) => {
+        mod $module {
+            $(#[test]
+            fn $case() {
+                $run(|runtime| Box::pin($crate::testing::suite::$module::$case(runtime)));
+            })*
+        }
+    };
+}
+
+/// How long a case may take on its runtime's clock.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs a case to its end.
+///
+/// # Panics
+/// If the case fails, or takes too long.
+pub async fn run(runtime: Arc<dyn Runtime>, case: Case) {
+    let done = within(&*runtime, LIMIT, case(Arc::clone(&runtime))).await;
+    assert!(done.is_some(), "the case takes longer than {LIMIT:?}");
+}
+
+/// Waits for a time.
+pub async fn sleep(runtime: &dyn Runtime, duration: Duration) {
+    let mut timer = runtime.timer(runtime.now().saturating_add(duration));
+    poll_fn(|cx| timer.as_mut().poll(cx)).await;
+}
+
+/// Spawns a future, whose result can be awaited.
+pub fn spawn<T: Send + 'static>(
+    runtime: &dyn Runtime,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Task<T> {
+    let slot = Arc::new(Mutex::new(Slot::Running(None)));
+    let result = TaskResult(Arc::clone(&slot));
+    runtime.spawn(Box::pin(async move {
+        let done = future.await;
+        result.put(Slot::Done(done));
+    }));
+    Task(slot)
+}
+
+/// A spawned future. Dropping it does not stop the task.
+#[derive(Debug)]
+pub struct Task<T>(Arc<Mutex<Slot<T>>>);
+
+#[derive(Debug)]
+enum Slot<T> {
+    Running(Option<Waker>),
+    Done(T),
+    Over,
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *slot, Slot::Over) {
+            Slot::Running(_) => {
+                *slot = Slot::Running(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            Slot::Done(done) => Poll::Ready(done),
+            Slot::Over => panic!("the task panicked or was dropped by its runtime"),
+        }
+    }
+}
+
+/// The task's end of a [`Slot`]: dropped without a result, it says so.
+struct TaskResult<T>(Arc<Mutex<Slot<T>>>);
+
+impl<T> TaskResult<T> {
+    fn put(&self, done: Slot<T>) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Slot::Running(waiting) = &mut *slot {
+            let waiting = waiting.take();
+            *slot = done;
+            drop(slot);
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl<T> Drop for TaskResult<T> {
+    fn drop(&mut self) {
+        self.put(Slot::Over);
+    }
+}

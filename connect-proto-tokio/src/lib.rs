@@ -1,0 +1,160 @@
+//! `connect-proto` on tokio: [`Tokio`] is the [`Runtime`] that a channel or a server is given.
+#![forbid(unsafe_code)]
+
+pub use connect_proto_async::*;
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
+use std::time::Duration;
+
+use connect_proto::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
+
+/// A tokio runtime, with its time and its I/O enabled.
+///
+/// Its futures, streams and timers may be awaited on another executor, as long as the tokio runtime runs. Time begins when
+/// this value is made; a clone has the same origin.
+#[derive(Clone, Debug)]
+pub struct Tokio {
+    handle: Handle,
+    origin: TokioInstant,
+}
+
+impl Tokio {
+    /// The runtime that the caller runs on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    #[must_use]
+    pub fn current() -> Self {
+        Tokio::on(Handle::current())
+    }
+
+    /// The runtime of a handle.
+    #[must_use]
+    pub fn on(handle: Handle) -> Self {
+        Tokio { handle, origin: TokioInstant::now() }
+    }
+
+    /// Takes a listener of tokio's.
+    #[must_use]
+    pub fn listener(&self, listener: TcpListener) -> TokioListener {
+        TokioListener { listener, handle: self.handle.clone() }
+    }
+
+    /// Takes a listening socket that was made elsewhere, for instance by a service manager.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn std_listener(&self, listener: std::net::TcpListener) -> io::Result<TokioListener> {
+        listener.set_nonblocking(true)?;
+        let _context = self.handle.enter();
+        TcpListener::from_std(listener).map(|listener| self.listener(listener))
+    }
+
+    /// Polls a future in the context of the runtime, whoever awaits it.
+    fn inside<T>(&self, future: impl Future<Output = T> + Send + 'static) -> BoxFuture<T> {
+        let handle = self.handle.clone();
+        let mut future = Box::pin(future);
+        Box::pin(poll_fn(move |cx| {
+            let _context = handle.enter();
+            future.as_mut().poll(cx)
+        }))
+    }
+}
+
+impl Runtime for Tokio {
+    fn now(&self) -> Instant {
+        Instant::ORIGIN.saturating_add(self.origin.elapsed())
+    }
+
+    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {
+        let _context = self.handle.enter();
+        Box::pin(TokioTimer { sleep: sleep_until(tokio_instant(self.origin, at)), origin: self.origin })
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) {
+        self.handle.spawn(task);
+    }
+
+    fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
+        let address = address.clone();
+        self.inside(async move {
+            let stream = TcpStream::connect(host_and_port(&address)?)
+                .await
+                .map_err(|error| with_context("connect to", &address, &error))?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as BoxStream)
+        })
+    }
+
+    fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        let (tokio, address) = (self.clone(), address.clone());
+        self.inside(async move {
+            let listener = TcpListener::bind(host_and_port(&address)?)
+                .await
+                .map_err(|error| with_context("listen at", &address, &error))?;
+            Ok(Box::new(tokio.listener(listener)) as Box<dyn Listener>)
+        })
+    }
+}
+
+fn tokio_instant(origin: TokioInstant, at: Instant) -> TokioInstant {
+    origin + Duration::from_nanos(at.as_nanos())
+}
+
+fn host_and_port(address: &Address) -> io::Result<(&str, u16)> {
+    match address {
+        Address::Tcp { host, port } => Ok((host, *port)),
+        _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{address} is not of TCP"))),
+    }
+}
+
+/// Says in the error what failed: the system names neither the deed nor the address.
+fn with_context(deed: &str, address: &Address, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {deed} {address}: {error}"))
+}
+
+pin_project_lite::pin_project! {
+    struct TokioTimer {
+        #[pin]
+        sleep: Sleep,
+        origin: TokioInstant,
+    }
+}
+
+impl Timer for TokioTimer {
+    fn reset(self: Pin<&mut Self>, at: Instant) {
+        let this = self.project();
+        this.sleep.reset(tokio_instant(*this.origin, at));
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        self.project().sleep.poll(cx)
+    }
+}
+
+/// A TCP listener on tokio.
+#[derive(Debug)]
+pub struct TokioListener {
+    listener: TcpListener,
+    handle: Handle,
+}
+
+impl Listener for TokioListener {
+    fn poll_accept(&mut self, cx: &mut task::Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
+        let _context = self.handle.enter();
+        let (stream, address) = ready!(self.listener.poll_accept(cx))?;
+        // It fails for a peer that has gone already, which whoever reads will learn.
+        let _ = stream.set_nodelay(true);
+        Poll::Ready(Ok((Box::new(stream), Peer::at(address))))
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        self.listener.local_addr().map(Address::from)
+    }
+}
