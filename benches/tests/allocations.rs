@@ -49,21 +49,21 @@ fn calls_and_messages_allocate_within_bounds() {
 
 /// Allocations per exchange, or per stream of 10,000 messages. h2's are for comparison.
 const HTTP2_BOUNDS: [(&str, u64); 15] = [
-    ("http2_server_128", 9),
+    ("http2_server_128", 4),
     ("h2_server_128", 16),
-    ("http2_server_16k", 7),
+    ("http2_server_16k", 4),
     ("h2_server_16k", 22),
-    ("http2_client_128", 8),
+    ("http2_client_128", 4),
     ("h2_client_128", 20),
-    ("http2_client_16k", 7),
+    ("http2_client_16k", 4),
     ("h2_client_16k", 26),
-    ("http2_send_stream", 21),
+    ("http2_send_stream", 18),
     ("h2_send_stream", 16),
-    ("http2_send_merged", 27),
+    ("http2_send_merged", 24),
     ("h2_send_merged", 32),
-    ("http2_receive_stream", 7),
+    ("http2_receive_stream", 4),
     ("h2_receive_stream", 72),
-    ("unary_server_http2", 15),
+    ("unary_server_http2", 4),
 ];
 
 #[test]

@@ -165,15 +165,20 @@ impl<R: Role> Engine<R> {
     }
 
     /// Expires what is due, and returns the time to go by.
+    #[inline]
     pub(super) fn expire(&mut self, now: Instant) -> Instant {
         let now = self.clock.advance(now);
         if self.is_due(now) {
-            while self.next_timeout().is_some_and(|at| now >= at) {
-                self.fire(now);
-            }
-            self.timers.earliest = earliest(self.timers.next(), self.keep_alive_from());
+            self.expire_due(now);
         }
         now
+    }
+
+    fn expire_due(&mut self, now: Instant) {
+        while self.next_timeout().is_some_and(|at| now >= at) {
+            self.fire(now);
+        }
+        self.timers.earliest = earliest(self.timers.next(), self.keep_alive_from());
     }
 
     /// No ping of this side is due before this, whatever streams come.

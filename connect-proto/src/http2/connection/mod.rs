@@ -273,7 +273,7 @@ impl<R: Role> Engine<R> {
     ///
     /// Frames are taken whole, so up to [`Limits::max_frame_size`] and 9 bytes have to fit. Data of up to 1 KiB, or an
     /// eighth of the buffer's capacity, is copied out, and what lies together in one piece; larger data shares the
-    /// buffer.
+    /// buffer. Copies of up to 1 KiB may share a buffer of 1 KiB with one another.
     pub fn handle_read(&mut self, now: Instant, buf: &mut BytesMut) {
         let now = self.expire(now);
         self.read(now, buf);
