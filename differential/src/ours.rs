@@ -160,7 +160,9 @@ impl<R: Part> Ours<R> {
         self.open(eager);
         for at in 0..self.streams.len() {
             let (key, held) = (self.streams[at].key, self.streams[at].held);
-            if held > 0 && (eager || self.one_in(4)) {
+            // Some keep what they have got until nothing else moves.
+            let is_slow = (self.streams[at].call + self.plan.calls.len()).is_multiple_of(4);
+            if held > 0 && (eager || (!is_slow && self.one_in(4))) {
                 self.streams[at].held = 0;
                 self.world.borrow_mut().moved += 1;
                 self.engine.add_credit(self.now, key, held);
