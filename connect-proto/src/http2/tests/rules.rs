@@ -137,6 +137,28 @@ fn a_corrupt_field_block() {
     assert_eq!(peer.wrote(), "GOAWAY 1 9");
 }
 
+/// RFC 7541, section 4.2, and RFC 9113, section 6.5.3: the table that this side allows, from the acknowledgement on.
+#[test]
+fn a_dynamic_table_is_as_large_as_the_settings_that_the_peer_has_acknowledged() {
+    // Updates to the default of 4096, and to the 64 KiB that the settings allow.
+    let (default, larger) = ([0x3f, 0xe1, 0x1f], [0x3f, 0xe1, 0xff, 0x03]);
+    let limits = limits_with(|limits| limits.header_table = 64 << 10);
+    for (update, is_acked, is_allowed) in
+        [(&default[..], false, true), (&larger[..], false, false), (&larger[..], true, true)]
+    {
+        let mut peer = Peer::<ServerRole>::fresh(limits.clone());
+        peer.feed(frame::PREFACE);
+        peer.feed(&settings(&[]));
+        if is_acked {
+            peer.feed(&frame::settings_ack());
+        }
+        let fields = [update, &block(&REQUEST)].concat();
+        peer.feed(&frame(1, flag::END_HEADERS | flag::END_STREAM, 1, &fields));
+        let fault = if is_allowed { None } else { Some(PeerMisbehaved::CorruptFieldBlock) };
+        assert_eq!(peer.engine.fault(), fault);
+    }
+}
+
 #[test]
 fn frames_after_the_end_reset_the_stream() {
     for bytes in [data(1, false, 1), headers(1, true, &[("a", "b")])] {
