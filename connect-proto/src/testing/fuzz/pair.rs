@@ -173,8 +173,8 @@ pub fn check_cuts(setup: Setup, ops: &[(u8, Op)]) {
             world.apply(*op);
             world.apply(Op::Run);
         }
-        assert_eq!(whole.stories(), cut.stories(), "cutting changes something");
     }
+    assert_eq!(whole.stories(), cut.stories(), "cutting changes something");
     if setup.version == Version::HTTP_11 {
         assert_eq!(whole.written(), cut.written(), "cutting changes what is written");
     }
@@ -204,8 +204,8 @@ pub fn check_isolation(setup: Setup, ops: &[(u8, Op)]) {
             world.apply(*op);
             world.apply(Op::Run);
         }
-        assert_eq!(with.stories()[1..], without.stories()[1..], "a call changes another one's story");
     }
+    assert_eq!(with.stories()[1..], without.stories()[1..], "a call changes another one's story");
     with.finish();
     without.finish();
 }

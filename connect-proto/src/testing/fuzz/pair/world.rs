@@ -32,7 +32,7 @@ pub struct Setup {
     pub version: Version,
     /// The number of the first call's kind; the next ones follow.
     pub first_kind: usize,
-    /// How many bytes of a body may wait; over HTTP/2, also about as much output.
+    /// How many bytes of a body may wait, on either side; over HTTP/2, also about as much output.
     pub window: u32,
     /// Over HTTP/2: the calls that the server takes at once. The others wait.
     pub max_streams: u32,
@@ -83,11 +83,14 @@ impl World {
         let mut pair = Pair::new(config);
         // The world starts the calls, each by its own kind.
         pair.server.serves = None;
+        let (mut client_config, mut server_config) = (client_config(), ServerConfig::default());
+        client_config.limits.send_queue = setup.window as usize;
+        server_config.limits.send_queue = setup.window as usize;
         World {
             pair,
             setup,
-            client_config: Arc::new(client_config()),
-            server_config: Arc::default(),
+            client_config: Arc::new(client_config),
+            server_config: Arc::new(server_config),
             calls: Vec::new(),
             selected: 0,
             acted_on: [0; 2],
