@@ -9,7 +9,7 @@ use connect_proto::compress::{self, Compressions, Gzip};
 use connect_proto::error::{CloseReason, Code, ErrorDetail, RpcError};
 use connect_proto::metadata::Metadata;
 use connect_proto::server::{Incoming, MethodSpec, ServerConfig};
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue};
 
 use crate::client::CallPlan;
@@ -28,15 +28,19 @@ const GET_MAX_URL: usize = 64 << 10;
 /// What the core's client wants to know of a planned call.
 pub fn call_config(plan: &CallPlan) -> Result<CallConfig, Unsupported> {
     supported(plan.protocol, plan.http_version, plan.tls.is_some())?;
-    let host = if plan.host.contains(':') { format!("[{}]", plan.host) } else { plan.host.clone() };
-    let authority: Authority = format!("{host}:{}", plan.port).parse()?;
-    let mut config = CallConfig::new(Scheme::HTTP, authority, plan.codec.name())?;
+    let mut config = CallConfig::new(Scheme::HTTP, authority(plan).parse()?, plan.codec.name())?;
     config.compression = compression(plan.compression)?;
     config.compress_from = 0;
     config.accept = Compressions::new(config.compression.iter().cloned().collect());
     config.get_max_url = plan.use_get.then_some(GET_MAX_URL);
     config.limits = limits(plan.receive_limit.map_or(0, u32::from));
     Ok(config)
+}
+
+/// The server of a planned call: its host and port.
+pub fn authority(plan: &CallPlan) -> String {
+    let host = &plan.host;
+    if host.contains(':') { format!("[{host}]:{}", plan.port) } else { format!("{host}:{}", plan.port) }
 }
 
 /// The request of a planned call.

@@ -16,7 +16,7 @@ fn main() -> Result<(), Unsupported> {
     let args = Args::parse(env::args().skip(1))?;
     let runtime = runtime::find(&args.runtime)?;
     let (input, output) = (Mutex::new(io::stdin()), Mutex::new(io::stdout()));
-    let work = || work(runtime, &input, &output);
+    let work = || work(&*runtime, &input, &output);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..args.parallel.get()).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("a worker panicked"))

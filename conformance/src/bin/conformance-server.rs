@@ -1,6 +1,5 @@
 //! The server under test: reads from stdin what to serve, writes to stdout where, and serves until it is killed.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::{env, io};
 
@@ -15,13 +14,12 @@ fn main() -> Result<(), Unsupported> {
     let request: ServerCompatRequest = framing::read(&mut io::stdin())?.ok_or("no request on stdin")?;
     let config = Arc::new(convert::server_config(&request)?);
 
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let address = listener.local_addr()?;
-    let response = ServerCompatResponse {
-        host: address.ip().to_string(),
-        port: address.port().into(),
-        pem_cert: Vec::new(),
-    };
-    framing::write(&mut io::stdout(), &response)?;
-    runtime.serve(listener, config)
+    runtime.serve(config, &mut |address| {
+        let response = ServerCompatResponse {
+            host: address.ip().to_string(),
+            port: address.port().into(),
+            pem_cert: Vec::new(),
+        };
+        framing::write(&mut io::stdout(), &response)
+    })
 }

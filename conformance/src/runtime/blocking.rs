@@ -1,6 +1,6 @@
 //! Blocking sockets, a thread for each connection: the drive loop is the example of the RPC core itself.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 
 use connect_proto::Instant;
@@ -12,7 +12,7 @@ use connect_proto::message::{Encoding, Inbound, Outbound};
 use connect_proto::metadata::Metadata;
 use connect_proto::server::{Refusal, ServerConfig};
 
-use super::Runtime;
+use super::{Announce, Runtime};
 use crate::client::{self, CallPlan, Exchange};
 use crate::convert::{self, Unsupported};
 use crate::proto::{ClientCompatResponse, HttpVersion};
@@ -44,7 +44,9 @@ impl Runtime for Blocking {
         Ok(ClientCall { driver, id, encoding, exchange, verdict: None }.run())
     }
 
-    fn serve(&self, listener: TcpListener, config: Arc<ServerConfig>) -> Result<(), Unsupported> {
+    fn serve(&self, config: Arc<ServerConfig>, announce: &mut Announce<'_>) -> Result<(), Unsupported> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        announce(listener.local_addr()?)?;
         let accept = |socket| Driver::accept(socket, &ConnectionConfig::default());
         example::serve(listener, accept, move |connection, now, id| begin(connection, now, id, &config));
         Ok(())
