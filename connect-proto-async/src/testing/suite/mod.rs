@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-pub use crate::driver::alarm::within;
+use crate::driver::alarm;
 use crate::{BoxFuture, Runtime};
 
 /// One case of the suite. It panics if it fails.
@@ -77,6 +77,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub async fn run(runtime: Arc<dyn Runtime>, case: Case) {
     let done = within(&*runtime, LIMIT, case(Arc::clone(&runtime))).await;
     assert!(done.is_some(), "the case takes longer than {LIMIT:?}");
+}
+
+/// Awaits a future for a time; `None` if that was too short.
+pub async fn within<T>(runtime: &dyn Runtime, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    alarm::within(runtime, limit, future).await
 }
 
 /// Waits for a time.
