@@ -49,6 +49,8 @@ macro_rules! runtime_suite {
             large_messages_pass
             a_deadline_ends_a_call
             closing_never_waits
+            an_end_comes_when_the_connection_is_free
+            a_mute_connection_gets_no_more_calls
             dropping_aborts
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
