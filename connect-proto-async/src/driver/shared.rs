@@ -35,6 +35,8 @@ pub(crate) struct State<R: Role> {
     parties: HashMap<CallId, Party>,
     /// The connection's task, while it waits.
     task: Option<Waker>,
+    /// When the clock was last looked at.
+    now: Instant,
     /// Client: whether somebody was told that the server asks for calm.
     is_calm: bool,
     /// Whether the connection is to end once it has no calls.
@@ -85,6 +87,7 @@ impl<R: Role> Shared<R> {
             connection,
             parties: HashMap::new(),
             task: None,
+            now: runtime.now(),
             is_calm: false,
             is_retiring: false,
             is_severed: false,
@@ -107,11 +110,14 @@ impl<R: Role> Shared<R> {
     }
 
     /// Does something to the connection, and has the task look at it.
+    ///
+    /// The clock is not read for each message: while the task is at work, or about to be, it is as late as when it was
+    /// last looked at. The task does so in each of its turns.
     pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>, Instant) -> T) -> T {
-        let now = self.now();
         let mut state = self.lock();
-        let done = command(&mut state, now);
         let task = state.task.take();
+        let now = if task.is_some() { state.look_at(&self.runtime) } else { state.now };
+        let done = command(&mut state, now);
         drop(state);
         if let Some(task) = task {
             task.wake();
@@ -137,6 +143,12 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> State<R> {
+    /// Looks at the clock.
+    pub(super) fn look_at(&mut self, clock: &Arc<dyn Runtime>) -> Instant {
+        self.now = clock.now();
+        self.now
+    }
+
     /// Does what was put off until now.
     pub(super) fn settle(&mut self, now: Instant) {
         if self.is_retiring && self.connection.is_idle() {
@@ -296,8 +308,7 @@ impl Waiters {
 
     /// All of them, to be woken.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Waker> {
-        let Waiters { receiver, sender, watchers } = std::mem::take(self);
-        receiver.into_iter().chain(sender).chain(watchers)
+        self.receiver.take().into_iter().chain(self.sender.take()).chain(self.watchers.drain(..))
     }
 }
 

@@ -57,10 +57,10 @@ impl<M: Machine> Live<M> {
         self.told = if self.call.has_verdict() { Told::Verdict } else { Told::Events };
     }
 
-    /// To be done after the call has written: that there is room again is told even to an application that has left
-    /// other events waiting.
-    pub(super) fn written(&mut self) {
-        if self.call.is_writable() {
+    /// To be done after the call has written: that there is room again by that is told even to an application that has
+    /// left other events waiting.
+    pub(super) fn written(&mut self, was_writable: bool) {
+        if self.call.is_writable() && !was_writable {
             self.told = Told::Nothing;
         }
     }
