@@ -55,6 +55,8 @@ struct Party {
     verdict: Option<Result<Metadata, RpcError>>,
     /// How the call ended, once it has.
     end: Option<CallClosed>,
+    /// Whether the end is told to those who wait for it alone.
+    is_told: bool,
 }
 
 /// Those who wait for a call.
@@ -191,6 +193,12 @@ impl<R: Role> State<R> {
         }
     }
 
+    /// How many calls somebody holds a handle of.
+    #[cfg(all(test, feature = "testing"))]
+    pub(crate) fn held(&self) -> usize {
+        self.parties.len()
+    }
+
     /// There is room to send, as somebody has read who is not the one that waits for it: the other's waker.
     pub(crate) fn take_sender(&mut self, id: CallId) -> Option<Waker> {
         self.parties.get_mut(&id)?.waiters.sender.take()
@@ -199,6 +207,11 @@ impl<R: Role> State<R> {
     /// How the call ended; `None` before that.
     pub(crate) fn end(&self, id: CallId) -> Option<CallClosed> {
         self.parties.get(&id)?.end
+    }
+
+    /// How the call ended, for whoever goes on to the next call then; `None` before it is [told](Self::tell).
+    pub(crate) fn told_end(&self, id: CallId) -> Option<CallClosed> {
+        self.parties.get(&id).filter(|party| party.is_told)?.end
     }
 
     /// The verdict of a call whose end alone mattered, if there was one.
@@ -213,11 +226,20 @@ impl<R: Role> State<R> {
         !party.only_end
     }
 
-    /// The call is over: so much for whoever waits for its end.
-    pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
-        self.rouse(id, wakers);
+    /// The call is over: so much for whoever sends or receives. True if there is somebody to [tell](Self::tell) the end.
+    pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) -> bool {
+        let Some(party) = self.parties.get_mut(&id) else { return false };
+        let Waiters { receiver, sender, .. } = &mut party.waiters;
+        wakers.extend(receiver.take().into_iter().chain(sender.take()));
+        party.end = Some(closed);
+        true
+    }
+
+    /// Those who give the connection out know that the call is over: so much for whoever waits for its end.
+    pub(super) fn tell(&mut self, id: CallId, wakers: &mut Vec<Waker>) {
         if let Some(party) = self.parties.get_mut(&id) {
-            party.end = Some(closed);
+            party.is_told = true;
+            wakers.extend(party.waiters.take());
         }
     }
 
@@ -238,7 +260,10 @@ impl<R: Role> State<R> {
         while let Some(notice) = self.connection.poll_ready() {
             match notice {
                 Notice::Readable(id) => self.pass_events(id, now),
-                Notice::Closed(id, closed) => self.close(id, closed, &mut wakers),
+                Notice::Closed(id, closed) => {
+                    self.close(id, closed, &mut wakers);
+                    self.tell(id, &mut wakers);
+                }
                 _ => {}
             }
         }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use connect_proto::Instant;
-use connect_proto::connection::{Notice, Role};
+use connect_proto::connection::{CallId, Notice, Role};
 use connect_proto::error::LostKind;
 use connect_proto::http1::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -59,6 +59,8 @@ pub(crate) struct Task<R: Role, A: Attendant<R>> {
     unflushed: bool,
     alarm: Option<Alarm>,
     attendant: A,
+    /// Calls whose ends are to be told; empty between turns.
+    ends: Vec<CallId>,
     /// Those to be woken after unlocking; empty between turns.
     wakers: Vec<Waker>,
     is_over: bool,
@@ -103,6 +105,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             unflushed: false,
             alarm: None,
             attendant,
+            ends: Vec::new(),
             wakers: Vec::new(),
             is_over: false,
         }
@@ -113,13 +116,22 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let read = self.read(cx);
         let mut moved = !matches!(read, Read::Nothing);
         moved |= self.take_in(read);
-        self.attendant.report();
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.tell();
         self.attendant.attend(&self.shared, cx);
         moved |= self.put_out(cx);
-        self.attendant.report();
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.tell();
         moved
+    }
+
+    /// Tells what there is to tell. Whoever waits for the end of a call may want its connection for the next one, and comes
+    /// after those who give it out.
+    fn tell(&mut self) {
+        self.attendant.report();
+        if !self.ends.is_empty() {
+            let mut state = self.shared.lock();
+            self.ends.drain(..).for_each(|id| state.tell(id, &mut self.wakers));
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Read {
@@ -179,7 +191,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match notice {
                 Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
                 Notice::Readable(id) => state.pass_events(id, now),
-                Notice::Closed(id, closed) => state.close(id, closed, &mut self.wakers),
+                Notice::Closed(id, closed) if state.close(id, closed, &mut self.wakers) => self.ends.push(id),
                 Notice::Ended(_) => self.is_over = true,
                 _ => {}
             }

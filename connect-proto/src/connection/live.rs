@@ -91,13 +91,18 @@ impl<M: Machine> Live<M> {
         self.widen(carrier, now);
     }
 
+    #[inline]
     fn take_reset(&mut self, carrier: &mut impl Carrier, now: Instant) {
         if self.call.is_terminal() {
-            // Nothing but a reset is left to be taken.
-            while let Some(transmit) = self.call.poll_transmit(0) {
-                if let Transmit::Reset(code) = transmit {
-                    self.recalled = carrier.reset(now, code);
-                }
+            self.take_last(carrier, now);
+        }
+    }
+
+    /// Nothing but a reset is left to be taken.
+    fn take_last(&mut self, carrier: &mut impl Carrier, now: Instant) {
+        while let Some(transmit) = self.call.poll_transmit(0) {
+            if let Transmit::Reset(code) = transmit {
+                self.recalled = carrier.reset(now, code);
             }
         }
     }

@@ -230,6 +230,7 @@ impl Slot {
                     let closed = connection.connection.poll_closed(*id);
                     if let Some(closed) = closed {
                         connection.close(*id, closed, &mut wakers);
+                        connection.forget(*id);
                         is_suspect = connection.connection.is_suspect();
                     }
                     (true, closed)
@@ -365,7 +366,7 @@ impl Slot {
             }
             Place::Live { shared, id, .. } => {
                 let mut connection = shared.lock();
-                let Some(end) = connection.end(*id) else {
+                let Some(end) = connection.told_end(*id) else {
                     connection.wait(*id, Wait::End, cx);
                     return Poll::Pending;
                 };
