@@ -6,7 +6,9 @@ mod rpc;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
+pub use driver::runtime::{
+    Address, BoxFuture, BoxStream, InvalidAddress, Listener, Peer, Runtime, Stream, Timer,
+};
 
 pub use connect_proto;
 pub use connect_proto::call::Duplex;
