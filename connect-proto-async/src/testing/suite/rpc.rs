@@ -10,8 +10,8 @@ use connect_proto::error::{AbortReason, CloseReason, Code, RpcError};
 
 use super::{sleep, within};
 use crate::{
-    Address, Channel, ChannelConfig, Context, OpenError, Procedure, Protocol, Requests, Response, Responses,
-    Router, Runtime, SendError, Server, ServerConfig,
+    Address, Channel, ChannelConfig, Context, OpenError, Procedure, Protocol, Receiver, Requests, Response,
+    Responses, Router, Runtime, SendError, Server, ServerConfig,
 };
 
 const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -110,7 +110,7 @@ fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Protocol) -> C
     Channel::new(runtime.clone(), config)
 }
 
-async fn text(receiver: &mut crate::Receiver) -> Option<String> {
+async fn text(receiver: &mut Receiver) -> Option<String> {
     let message = receiver.recv().await.expect("the call goes on")?;
     Some(String::from_utf8_lossy(&message).into_owned())
 }
@@ -383,6 +383,37 @@ pub async fn a_sender_may_go_after_a_close(runtime: Arc<dyn Runtime>) {
         drop(sender);
         let closed = ending.await.closed;
         assert_eq!((closed.reason, closed.fate), (CloseReason::Drained, Fate::Reusable), "{protocol:?}");
+    }
+}
+
+/// A sender that waits for room is told when its receiver has gone, in whatever way.
+pub async fn a_waiting_sender_hears_of_the_end(runtime: Arc<dyn Runtime>) {
+    let leave: [fn(Receiver); 3] =
+        [drop, |receiver| drop(receiver.close()), |receiver| drop(receiver.abort())];
+    for (protocol, leave) in BOTH.into_iter().flat_map(|protocol| leave.map(|leave| (protocol, leave))) {
+        let idle = runtime.clone();
+        let ignore = move |_: Context, requests: Requests| {
+            let runtime = idle.clone();
+            async move {
+                // As long as nobody reads, nobody sees that the client has gone.
+                sleep(&*runtime, Duration::from_secs(3)).await;
+                drop(requests);
+                Ok(Bytes::new())
+            }
+        };
+        let router = Router::new(["text"]).client_stream(&procedure("Ignore"), ignore);
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let server =
+            Server::bind(runtime.clone(), &address, router, ServerConfig::default()).await.expect("a port");
+        let channel = channel(&runtime, &server, protocol);
+        let call = channel.call(&procedure("Ignore")).config(|config| config.compression = None);
+        let (mut sender, receiver) = call.client_stream().expect("a call");
+        let sending = super::spawn(&*runtime, async move {
+            while sender.send(Bytes::from_static(&[7; 60_000])).await.is_ok() {}
+        });
+        sleep(&*runtime, Duration::from_millis(200)).await;
+        leave(receiver);
+        within(&*runtime, Duration::from_secs(2), sending).await.expect("the sender is told");
     }
 }
 
