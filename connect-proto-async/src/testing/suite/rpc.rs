@@ -182,7 +182,8 @@ pub async fn a_get_shows_its_query(runtime: Arc<dyn Runtime>) {
     }
 }
 
-/// A unary call that is held can be closed, which over HTTP/1.1 saves the connection, as dropping it would not.
+/// A unary call that is held tells how it ended, and can be closed, which over HTTP/1.1 saves the connection, as dropping it
+/// would not.
 pub async fn a_unary_call_can_be_held(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
         let server = serve(&runtime, ServerConfig::default()).await;
@@ -190,6 +191,10 @@ pub async fn a_unary_call_can_be_held(runtime: Arc<dyn Runtime>) {
         let mut call = channel.call(&procedure("Echo")).open_unary("hello").expect("a call");
         assert!(call.headers().await.expect("an answer").contains_key("content-type"));
         assert_eq!(call.response().await.expect("an answer").message, "hello");
+
+        let mut call = channel.call(&procedure("Fail")).open_unary("no").expect("a call");
+        assert_eq!(call.response().await.expect_err("it fails").code(), Code::NotFound);
+        assert_eq!(call.ended().await.closed.processed, Processed::Yes);
 
         let mut call = channel.call(&procedure("Echo")).open_unary("hello").expect("a call");
         call.headers().await.expect("an answer");
@@ -211,7 +216,7 @@ pub async fn streams_of_every_kind(runtime: Arc<dyn Runtime>) {
         assert_eq!(text(&mut count).await, None);
         assert!(count.trailers().is_some());
 
-        let (mut sender, receiver) = channel.call(&procedure("Join")).client_stream().expect("a call");
+        let (mut sender, mut receiver) = channel.call(&procedure("Join")).client_stream().expect("a call");
         for at in 0..1000 {
             sender.send(at.to_string()).await.expect("the call goes on");
         }
