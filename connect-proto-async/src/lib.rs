@@ -8,7 +8,9 @@ pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use driver::runtime::{Address, BoxFuture, BoxStream, Listener, Peer, Runtime, Stream, Timer};
+pub use driver::runtime::{
+    Address, BoxFuture, BoxStream, InvalidAddress, Listener, Peer, Runtime, Stream, Timer,
+};
 
 pub use connect_proto;
 pub use connect_proto::call::Duplex;

@@ -176,3 +176,16 @@ impl Listener for TokioListener {
         self.listener.local_addr().map(Address::from)
     }
 }
+
+/// The code of the documents, compiled with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+
+    #[doc = include_str!("../../docs/limits.md")]
+    struct Limits;
+}

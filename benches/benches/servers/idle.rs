@@ -11,7 +11,8 @@ const CONNECTIONS: usize = 5_000;
 /// How long the server has to get to rest.
 const REST: Duration = Duration::from_millis(500);
 
-const REQUEST: &[u8] = b"POST /bench.Bench/Echo HTTP/1.1\r\nhost: bench\r\ncontent-type: application/proto\r\n\
+const REQUEST: &[u8] =
+    b"POST /bench.Bench/Echo HTTP/1.1\r\nhost: bench\r\ncontent-type: application/proto\r\n\
     connect-protocol-version: 1\r\ncontent-length: 128\r\n\r\n";
 
 /// Resident bytes of the server for each connection.

@@ -51,7 +51,13 @@ pub(crate) struct Measured {
 }
 
 impl Case {
-    const fn unary(name: &'static str, size: usize, calls: usize, connections: usize, streams: usize) -> Self {
+    const fn unary(
+        name: &'static str,
+        size: usize,
+        calls: usize,
+        connections: usize,
+        streams: usize,
+    ) -> Self {
         Case { name, kind: Kind::Unary, size, messages: 1, calls, connections, streams }
     }
 
@@ -108,7 +114,12 @@ impl Case {
         let output = h2load.output().expect("h2load, of Debian's package nghttp2-client");
         let said = String::from_utf8_lossy(&output.stdout);
         let all_went_well = format!("status codes: {} 2xx", self.calls);
-        assert!(said.contains(&all_went_well), "{}: {said}{}", self.name, String::from_utf8_lossy(&output.stderr));
+        assert!(
+            said.contains(&all_went_well),
+            "{}: {said}{}",
+            self.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
         let rate = said.lines().find_map(|line| line.strip_prefix("finished in ")?.split(", ").nth(1));
         rate.and_then(|rate| rate.strip_suffix(" req/s")?.parse().ok()).expect("a rate")
     }

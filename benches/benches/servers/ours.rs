@@ -60,5 +60,7 @@ fn procedure(name: &str) -> Procedure {
 /// How many messages of how many bytes a request wants.
 pub(crate) fn asked_for(request: &[u8]) -> (usize, usize) {
     let asked = std::str::from_utf8(request).ok().and_then(|text| text.split_once(' '));
-    asked.and_then(|(messages, size)| Some((messages.parse().ok()?, size.parse().ok()?))).expect("two numbers")
+    asked
+        .and_then(|(messages, size)| Some((messages.parse().ok()?, size.parse().ok()?)))
+        .expect("two numbers")
 }

@@ -1,7 +1,7 @@
 //! The figures, as a table.
 
-use crate::load::{Case, Measured};
 use crate::idle;
+use crate::load::{Case, Measured};
 
 /// For a unary case its calls count, for a stream its messages.
 pub(crate) fn print(case: &Case, measured: &[Measured]) {
@@ -15,7 +15,12 @@ pub(crate) fn print(case: &Case, measured: &[Measured]) {
         } else {
             let rate = calls_per_second * messages;
             let megabytes = rate * case.size as f64 / 1e6;
-            format!("{:7.0} ns a message, {:9.0} messages/s, {:5.0} MB/s", cpu * 1e9 / messages, rate, megabytes)
+            format!(
+                "{:7.0} ns a message, {:9.0} messages/s, {:5.0} MB/s",
+                cpu * 1e9 / messages,
+                rate,
+                megabytes
+            )
         };
         println!("  {server:7} {cost}, {:5.2} x the floor's CPU", cpu / floor);
     }

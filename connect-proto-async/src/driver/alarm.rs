@@ -41,7 +41,11 @@ impl Alarm {
 }
 
 /// Awaits a future for a time; `None` if that was too short.
-pub async fn within<T>(runtime: &dyn Runtime, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(
+    runtime: &dyn Runtime,
+    limit: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
     let mut timer = runtime.timer(runtime.now().saturating_add(limit));
     let mut future = pin!(future);
     poll_fn(move |cx| match future.as_mut().poll(cx) {

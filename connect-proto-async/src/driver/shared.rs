@@ -35,6 +35,8 @@ pub(crate) struct State<R: Role> {
     parties: HashMap<CallId, Party>,
     /// The connection's task, while it waits.
     task: Option<Waker>,
+    /// When the clock was last looked at.
+    now: Instant,
     /// Client: whether somebody was told that the server asks for calm.
     is_calm: bool,
     /// Whether the connection is to end once it has no calls.
@@ -43,7 +45,8 @@ pub(crate) struct State<R: Role> {
     is_severed: bool,
 }
 
-/// Those who hold a handle of a call. A call without one has its events thrown away.
+/// Those who hold a handle of a call, and those who wait for it. A call of which nobody holds one has its events thrown
+/// away, and can still be sent on.
 #[derive(Debug, Default)]
 struct Party {
     /// How many they are.
@@ -55,6 +58,8 @@ struct Party {
     verdict: Option<Result<Metadata, RpcError>>,
     /// How the call ended, once it has.
     end: Option<CallClosed>,
+    /// Whether the end is told to those who wait for it alone.
+    is_told: bool,
 }
 
 /// Those who wait for a call.
@@ -82,6 +87,7 @@ impl<R: Role> Shared<R> {
             connection,
             parties: HashMap::new(),
             task: None,
+            now: runtime.now(),
             is_calm: false,
             is_retiring: false,
             is_severed: false,
@@ -104,11 +110,14 @@ impl<R: Role> Shared<R> {
     }
 
     /// Does something to the connection, and has the task look at it.
+    ///
+    /// The clock is not read for each message: while the task is at work, or about to be, it is as late as when it was
+    /// last looked at. The task does so in each of its turns.
     pub(crate) fn command<T>(&self, command: impl FnOnce(&mut State<R>, Instant) -> T) -> T {
-        let now = self.now();
         let mut state = self.lock();
-        let done = command(&mut state, now);
         let task = state.task.take();
+        let now = if task.is_some() { state.look_at(&self.runtime) } else { state.now };
+        let done = command(&mut state, now);
         drop(state);
         if let Some(task) = task {
             task.wake();
@@ -134,6 +143,12 @@ impl<R: Role> Shared<R> {
 }
 
 impl<R: Role> State<R> {
+    /// Looks at the clock.
+    pub(super) fn look_at(&mut self, clock: &Arc<dyn Runtime>) -> Instant {
+        self.now = clock.now();
+        self.now
+    }
+
     /// Does what was put off until now.
     pub(super) fn settle(&mut self, now: Instant) {
         if self.is_retiring && self.connection.is_idle() {
@@ -146,11 +161,9 @@ impl<R: Role> State<R> {
         self.is_severed
     }
 
-    /// Leaves a waker of somebody who waits for a call and has joined it.
+    /// Leaves a waker of somebody who waits for a call that is there, or whose end is kept.
     pub(crate) fn wait(&mut self, id: CallId, wait: Wait, cx: &Context<'_>) {
-        if let Some(party) = self.parties.get_mut(&id) {
-            party.waiters.wait(wait, cx);
-        }
+        self.parties.entry(id).or_default().waiters.wait(wait, cx);
     }
 
     /// One more holds a handle of the call.
@@ -185,10 +198,17 @@ impl<R: Role> State<R> {
     pub(crate) fn forget(&mut self, id: CallId) {
         if let Entry::Occupied(mut party) = self.parties.entry(id) {
             party.get_mut().members -= 1;
-            if party.get().members == 0 {
+            // A sender may still wait, for the room or the end of the call.
+            if party.get().members == 0 && party.get().waiters.sender.is_none() {
                 party.remove();
             }
         }
+    }
+
+    /// How many calls somebody holds a handle of.
+    #[cfg(all(test, feature = "testing"))]
+    pub(crate) fn held(&self) -> usize {
+        self.parties.len()
     }
 
     /// There is room to send, as somebody has read who is not the one that waits for it: the other's waker.
@@ -201,6 +221,11 @@ impl<R: Role> State<R> {
         self.parties.get(&id)?.end
     }
 
+    /// How the call ended, for whoever goes on to the next call then; `None` before it is [told](Self::tell).
+    pub(crate) fn told_end(&self, id: CallId) -> Option<CallClosed> {
+        self.parties.get(&id).filter(|party| party.is_told)?.end
+    }
+
     /// The verdict of a call whose end alone mattered, if there was one.
     pub(crate) fn take_verdict(&mut self, id: CallId) -> Option<Result<Metadata, RpcError>> {
         self.parties.get_mut(&id)?.verdict.take()
@@ -210,14 +235,27 @@ impl<R: Role> State<R> {
     pub(super) fn rouse(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> bool {
         let Some(party) = self.parties.get_mut(&id) else { return false };
         wakers.extend(party.waiters.take());
-        !party.only_end
+        party.members > 0 && !party.only_end
     }
 
-    /// The call is over: so much for whoever waits for its end.
-    pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) {
-        self.rouse(id, wakers);
+    /// The call is over: so much for whoever sends or receives. True if there is somebody to [tell](Self::tell) the end.
+    pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) -> bool {
+        let Entry::Occupied(mut party) = self.parties.entry(id) else { return false };
+        let Waiters { receiver, sender, .. } = &mut party.get_mut().waiters;
+        wakers.extend(receiver.take().into_iter().chain(sender.take()));
+        party.get_mut().end = Some(closed);
+        let is_held = party.get().members > 0;
+        if !is_held {
+            party.remove();
+        }
+        is_held
+    }
+
+    /// Those who give the connection out know that the call is over: so much for whoever waits for its end.
+    pub(super) fn tell(&mut self, id: CallId, wakers: &mut Vec<Waker>) {
         if let Some(party) = self.parties.get_mut(&id) {
-            party.end = Some(closed);
+            party.is_told = true;
+            wakers.extend(party.waiters.take());
         }
     }
 
@@ -238,7 +276,10 @@ impl<R: Role> State<R> {
         while let Some(notice) = self.connection.poll_ready() {
             match notice {
                 Notice::Readable(id) => self.pass_events(id, now),
-                Notice::Closed(id, closed) => self.close(id, closed, &mut wakers),
+                Notice::Closed(id, closed) => {
+                    self.close(id, closed, &mut wakers);
+                    self.tell(id, &mut wakers);
+                }
                 _ => {}
             }
         }
@@ -267,8 +308,7 @@ impl Waiters {
 
     /// All of them, to be woken.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = Waker> {
-        let Waiters { receiver, sender, watchers } = std::mem::take(self);
-        receiver.into_iter().chain(sender).chain(watchers)
+        self.receiver.take().into_iter().chain(self.sender.take()).chain(self.watchers.drain(..))
     }
 }
 

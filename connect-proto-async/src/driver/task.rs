@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use connect_proto::Instant;
-use connect_proto::connection::{Notice, Role};
+use connect_proto::connection::{CallId, Notice, Role};
 use connect_proto::error::LostKind;
 use connect_proto::http1::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -24,7 +24,8 @@ const MAX_TURNS: usize = 32;
 const SLICES: usize = 64;
 /// Bytes to make room for before a read: at first, and when reads fill what there is.
 const MIN_READ: usize = 8 << 10;
-const MAX_READ: usize = 256 << 10;
+// More than that an allocator is likely to fetch from the system each time, page by page.
+const MAX_READ: usize = 64 << 10;
 
 /// How long a stream that is closed may take to get out what was written.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -39,6 +40,11 @@ pub(crate) trait Attendant<R: Role>: Send + Unpin {
 
     /// Goes on with what it does outside of the lock.
     fn attend(&mut self, _: &Arc<Shared<R>>, _: &mut Context<'_>) {}
+
+    /// Whether a notice has left it something to [attend](Self::attend) to.
+    fn has_work(&self) -> bool {
+        false
+    }
 
     /// When [`on_time`](Self::on_time) wants to be called.
     fn due(&self) -> Option<Instant> {
@@ -57,12 +63,16 @@ pub(crate) struct Task<R: Role, A: Attendant<R>> {
     /// What was read and not used yet. Empty and without memory while the connection is silent.
     unread: BytesMut,
     read_size: usize,
+    /// What the last read has brought, if it was not handed in yet.
+    arrived: Read,
     input: Input,
     output: Output,
     /// Whether the stream may hold back some of what was written.
     unflushed: bool,
     alarm: Option<Alarm>,
     attendant: A,
+    /// Calls whose ends are to be told; empty between turns.
+    ends: Vec<CallId>,
     /// Those to be woken after unlocking; empty between turns.
     wakers: Vec<Waker>,
     is_over: bool,
@@ -102,33 +112,44 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             stream: Some(stream),
             unread: BytesMut::new(),
             read_size: MIN_READ,
+            arrived: Read::Nothing,
             input: Input::Wanted,
             output: Output::Open,
             unflushed: false,
             alarm: None,
             attendant,
+            ends: Vec::new(),
             wakers: Vec::new(),
             is_over: false,
         }
     }
 
-    /// One turn: bytes in, notices, handlers, bytes out. True if there may be more to do at once.
+    /// One turn: bytes in, notices, handlers, bytes out. True if there is more to do at once.
     fn turn(&mut self, cx: &mut Context<'_>) -> bool {
-        let read = self.read(cx);
-        let mut moved = !matches!(read, Read::Nothing);
-        moved |= self.take_in(read);
-        self.attendant.report();
-        self.wakers.drain(..).for_each(Waker::wake);
+        self.take_in();
+        self.tell();
         self.attendant.attend(&self.shared, cx);
-        moved |= self.put_out(cx);
-        self.attendant.report();
-        self.wakers.drain(..).for_each(Waker::wake);
+        let moved = self.put_out(cx);
+        self.tell();
         moved
+    }
+
+    /// Tells what there is to tell. Whoever waits for the end of a call may want its connection for the next one, and comes
+    /// after those who give it out.
+    fn tell(&mut self) {
+        self.attendant.report();
+        if !self.ends.is_empty() {
+            let mut state = self.shared.lock();
+            self.ends.drain(..).for_each(|id| state.tell(id, &mut self.wakers));
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Read {
         let (Some(stream), Input::Wanted) = (&mut self.stream, self.input) else { return Read::Nothing };
-        self.unread.reserve(self.read_size);
+        if self.unread.capacity() - self.unread.len() < self.read_size / 2 {
+            self.unread.reserve(self.read_size);
+        }
         let room = self.unread.capacity() - self.unread.len();
         match pin!(stream.read_buf(&mut self.unread)).poll(cx) {
             Poll::Ready(Ok(0)) => {
@@ -136,7 +157,11 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 Read::Eof
             }
             Poll::Ready(Ok(read)) => {
-                self.read_size = if read < room { MIN_READ } else { (2 * self.read_size).min(MAX_READ) };
+                if read == room {
+                    self.read_size = (2 * self.read_size).min(MAX_READ);
+                } else if read < self.read_size / 2 {
+                    self.read_size = (self.read_size / 2).max(MIN_READ);
+                }
                 Read::Bytes
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes,
@@ -153,26 +178,35 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         }
     }
 
-    /// Hands in what was read, and acts on the notices. True if something happened.
-    fn take_in(&mut self, read: Read) -> bool {
+    /// Hands in what was read, and acts on the notices.
+    fn take_in(&mut self) {
         let shared = self.shared.clone();
-        let now = shared.now();
         let mut state = shared.lock();
         state.unpark();
+        let now = state.look_at(shared.runtime());
         state.connection.handle_timeout(now);
         if self.attendant.due().is_some_and(|due| due <= now) {
             self.attendant.on_time(&mut state, now);
         }
-        let before = self.unread.len();
-        if before > 0 && state.connection.wants_read() {
+        if !self.unread.is_empty() && state.connection.wants_read() {
             state.connection.handle_read(now, &mut self.unread);
         }
-        match read {
+        match std::mem::replace(&mut self.arrived, Read::Nothing) {
             Read::Eof => state.connection.handle_eof(now),
             Read::Failed(kind) => state.connection.handle_io_failed(now, kind),
             Read::Nothing | Read::Bytes => {}
         }
-        (self.unread.len() < before) | self.heed_notices(&mut state, now)
+        self.is_wanted(&state);
+        self.heed_notices(&mut state, now);
+    }
+
+    /// Takes note of whether reading leads somewhere. True if that has become so.
+    fn is_wanted(&mut self, state: &State<R>) -> bool {
+        let before = self.input;
+        if before != Input::Ended {
+            self.input = if state.connection.wants_read() { Input::Wanted } else { Input::Held };
+        }
+        before == Input::Held && self.input == Input::Wanted
     }
 
     /// Acts on the notices that there are; true if there are any.
@@ -183,7 +217,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match notice {
                 Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
                 Notice::Readable(id) => state.pass_events(id, now),
-                Notice::Closed(id, closed) => state.close(id, closed, &mut self.wakers),
+                Notice::Closed(id, closed) if state.close(id, closed, &mut self.wakers) => self.ends.push(id),
                 Notice::Ended(_) => self.is_over = true,
                 _ => {}
             }
@@ -192,17 +226,25 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         moved
     }
 
-    /// Writes what there is, does what else the connection asks for, and arms the timer. True if something happened.
+    /// Writes what there is, does what else the connection asks for, and arms the timer. True if that leaves more to do.
     fn put_out(&mut self, cx: &mut Context<'_>) -> bool {
         let shared = self.shared.clone();
         let mut state = shared.lock();
-        state.settle(shared.now());
-        let mut moved = self.write(&mut state, cx);
+        // Handlers may have taken their time.
+        let now = state.look_at(shared.runtime());
+        state.settle(now);
+        self.write(&mut state, now, cx);
         if state.is_severed() && self.stream.take().is_some() {
-            state.connection.handle_io_failed(shared.now(), LostKind::ShutDown);
+            state.connection.handle_io_failed(now, LostKind::ShutDown);
         }
+        let mut moved = false;
         // A handle may have been busy meanwhile, and what was written may have ended a call.
-        moved |= self.heed_notices(&mut state, shared.now());
+        if self.heed_notices(&mut state, now) {
+            state.settle(now);
+            self.write(&mut state, now, cx);
+            moved =
+                self.heed_notices(&mut state, now) || self.attendant.has_work() || !self.unread.is_empty();
+        }
         while let Some(shutdown) = state.connection.poll_shutdown() {
             moved = true;
             match shutdown {
@@ -211,11 +253,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 Shutdown::Close => self.hang_up(cx),
             }
         }
-        if self.input != Input::Ended {
-            let wanted = if state.connection.wants_read() { Input::Wanted } else { Input::Held };
-            moved |= wanted == Input::Wanted && self.input == Input::Held;
-            self.input = wanted;
-        }
+        moved |= self.is_wanted(&state);
         if !moved {
             state.park(cx);
         }
@@ -225,11 +263,9 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         moved | self.poll_alarm(due, cx)
     }
 
-    fn write(&mut self, state: &mut State<R>, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        let Some(stream) = &mut self.stream else { return false };
+    fn write(&mut self, state: &mut State<R>, now: Instant, cx: &mut Context<'_>) {
+        let Some(stream) = &mut self.stream else { return };
         loop {
-            let now = self.shared.now();
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = state.connection.output(now, &mut slices);
             let Some(slices) = slices.get(..filled).filter(|slices| !slices.is_empty()) else { break };
@@ -238,16 +274,14 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 Poll::Ready(Ok(_)) => state.connection.handle_write_failed(now, LostKind::Failed),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => state.connection.handle_write_failed(now, lost(&error)),
-                Poll::Pending => return moved,
+                Poll::Pending => return,
             }
-            moved = true;
             self.unflushed = true;
         }
         if self.unflushed {
             // A failure is that of the next write or read.
             self.unflushed = Pin::new(stream).poll_flush(cx).is_pending();
         }
-        moved
     }
 
     /// Ends the sending side of the stream, after all was written.
@@ -282,12 +316,16 @@ impl<R: Role, A: Attendant<R>> Future for Task<R, A> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if matches!(self.arrived, Read::Nothing) {
+            self.arrived = self.read(cx);
+        }
         for _ in 0..MAX_TURNS {
             let moved = self.turn(cx);
             if self.is_over {
                 return Poll::Ready(());
             }
-            if !moved {
+            self.arrived = self.read(cx);
+            if !moved && matches!(self.arrived, Read::Nothing) {
                 return Poll::Pending;
             }
         }

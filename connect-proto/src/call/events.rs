@@ -44,6 +44,11 @@ impl Events {
         self.writable = true;
     }
 
+    /// There is no room, whatever the application was about to be told.
+    pub(crate) fn full(&mut self) {
+        self.writable = false;
+    }
+
     pub(crate) fn half_closed(&mut self) {
         self.half_closed = true;
     }

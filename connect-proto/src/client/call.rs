@@ -250,6 +250,7 @@ impl Call {
                 self.send.push_body(payload);
             }
             Form::Body { ref payload, .. } if !self.send.has_room(payload.len()) => {
+                self.events.full();
                 return Err(SendError::Full(message));
             }
             Form::Body { compressed, payload } => {

@@ -6,10 +6,31 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "br", feature = "zstd", feature = "snappy"))]
+mod bounded;
+#[cfg(feature = "br")]
+mod br;
+#[cfg(feature = "deflate")]
+mod deflate;
 #[cfg(feature = "gzip")]
 mod gzip;
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+#[cfg(feature = "br")]
+pub use br::Brotli;
+#[cfg(feature = "deflate")]
+pub use deflate::Deflate;
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
+#[cfg(feature = "snappy")]
+pub use snappy::Snappy;
+#[cfg(feature = "zstd")]
+pub use zstd::Zstd;
 
 /// A compression that both peers know by one name.
 ///
@@ -88,6 +109,14 @@ impl Default for Compressions {
         Compressions::new(vec![
             #[cfg(feature = "gzip")]
             Arc::new(Gzip::default()),
+            #[cfg(feature = "zstd")]
+            Arc::new(Zstd::default()),
+            #[cfg(feature = "br")]
+            Arc::new(Brotli::default()),
+            #[cfg(feature = "deflate")]
+            Arc::new(Deflate::default()),
+            #[cfg(feature = "snappy")]
+            Arc::new(Snappy),
         ])
     }
 }

@@ -301,7 +301,7 @@ impl<S: Side> Entry<S> {
         max: usize,
     ) {
         let Stage::Live(live) = &mut self.stage else { return };
-        let mut left = max;
+        let (mut left, was_writable) = (max, live.call.is_writable());
         while let Some(transmit) = live.call.poll_transmit(left) {
             match transmit {
                 Transmit::Head { parts, body } => {
@@ -322,7 +322,7 @@ impl<S: Side> Entry<S> {
                 Transmit::StopReceiving => engine.stop_receiving(now, stream),
             }
         }
-        live.written();
+        live.written(was_writable);
     }
 }
 

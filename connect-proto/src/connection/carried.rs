@@ -35,6 +35,7 @@ impl<S: Side> Carried<'_, S> {
         }
     }
 
+    #[inline]
     pub(super) fn command<T>(&mut self, now: Instant, command: impl FnOnce(&mut S::Call) -> T) -> T {
         match self {
             Carried::Http1(live, wire) => live.command(*wire, now, command),

@@ -44,6 +44,7 @@ impl<L: Link> Carrier for Wire<L> {
 impl<M: Machine> Live<M> {
     /// Moves what the call wants to send to the link, as far as there is room.
     fn pull<L: Link<Out = M::Head>>(&mut self, wire: &mut Wire<L>, now: Instant) {
+        let was_writable = self.call.is_writable();
         while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
             match transmit {
                 Transmit::Head { parts, body } => self.send_head(wire, now, &parts, body),
@@ -53,7 +54,7 @@ impl<M: Machine> Live<M> {
                 Transmit::StopReceiving => wire.link.stop_receiving(now),
             }
         }
-        self.written();
+        self.written(was_writable);
     }
 
     fn send_head<L: Link<Out = M::Head>>(

@@ -57,10 +57,10 @@ impl<M: Machine> Live<M> {
         self.told = if self.call.has_verdict() { Told::Verdict } else { Told::Events };
     }
 
-    /// To be done after the call has written: that there is room again is told even to an application that has left
-    /// other events waiting.
-    pub(super) fn written(&mut self) {
-        if self.call.is_writable() {
+    /// To be done after the call has written: that there is room again by that is told even to an application that has
+    /// left other events waiting.
+    pub(super) fn written(&mut self, was_writable: bool) {
+        if self.call.is_writable() && !was_writable {
             self.told = Told::Nothing;
         }
     }
@@ -91,13 +91,18 @@ impl<M: Machine> Live<M> {
         self.widen(carrier, now);
     }
 
+    #[inline]
     fn take_reset(&mut self, carrier: &mut impl Carrier, now: Instant) {
         if self.call.is_terminal() {
-            // Nothing but a reset is left to be taken.
-            while let Some(transmit) = self.call.poll_transmit(0) {
-                if let Transmit::Reset(code) = transmit {
-                    self.recalled = carrier.reset(now, code);
-                }
+            self.take_last(carrier, now);
+        }
+    }
+
+    /// Nothing but a reset is left to be taken.
+    fn take_last(&mut self, carrier: &mut impl Carrier, now: Instant) {
+        while let Some(transmit) = self.call.poll_transmit(0) {
+            if let Transmit::Reset(code) = transmit {
+                self.recalled = carrier.reset(now, code);
             }
         }
     }

@@ -396,6 +396,7 @@ impl Call {
                 compressed
             }
             Form::Body { ref payload, .. } if !self.send.has_room(payload.len()) => {
+                self.events.full();
                 return Err(SendError::Full(message));
             }
             Form::Body { compressed, payload } => {

@@ -91,8 +91,7 @@ impl CallBuilder {
     fn attempt(&self, deadline: Option<Instant>, message: Bytes) -> Result<Receiver, RpcError> {
         let mut request = self.request.clone();
         request.timeout = deadline.map(|deadline| deadline.saturating_duration_since(self.connections.now()));
-        self.open_with_message(request, message)
-            .map_err(|error| RpcError::new(error.code(), error.to_string()))
+        Ok(self.open_with_message(request, message)?)
     }
 
     /// Makes a call with one message, which a stream of messages answers.

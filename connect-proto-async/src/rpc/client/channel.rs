@@ -186,3 +186,6 @@ impl Channel {
         self.connections.counters()
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

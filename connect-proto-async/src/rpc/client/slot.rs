@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use connect_proto::Instant;
-use connect_proto::call::{Closed, Event, Input, Processed};
+use connect_proto::call::{Closed, Event, Input, Phase, Processed};
 use connect_proto::client::Call;
 use connect_proto::connection::{CallClosed, CallId, Client, Fate, OpenError};
 use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, PeerMisbehaved, RpcError};
@@ -230,6 +230,7 @@ impl Slot {
                     let closed = connection.connection.poll_closed(*id);
                     if let Some(closed) = closed {
                         connection.close(*id, closed, &mut wakers);
+                        connection.forget(*id);
                         is_suspect = connection.connection.is_suspect();
                     }
                     (true, closed)
@@ -263,7 +264,8 @@ impl Slot {
         }
     }
 
-    /// Aborts the call, of which the receiver hears.
+    /// Aborts the call, of which the receiver hears; but not one whose sending side has had its end, by a close or by the
+    /// server's verdict.
     pub(super) fn drop_sender(&self) {
         let now = self.now();
         let mut state = self.lock();
@@ -273,7 +275,9 @@ impl Slot {
                 state.wake();
             }
             Place::Live { shared, id, .. } => shared.command(|connection, now| {
-                if let Some(mut call) = connection.connection.call(*id) {
+                if let Some(mut call) = connection.connection.call(*id)
+                    && !matches!(call.state(), Phase::Draining | Phase::Ending)
+                {
                     call.abort(now, AbortReason::Dropped);
                 }
             }),
@@ -365,7 +369,7 @@ impl Slot {
             }
             Place::Live { shared, id, .. } => {
                 let mut connection = shared.lock();
-                let Some(end) = connection.end(*id) else {
+                let Some(end) = connection.told_end(*id) else {
                     connection.wait(*id, Wait::End, cx);
                     return Poll::Pending;
                 };

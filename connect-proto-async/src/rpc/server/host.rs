@@ -129,6 +129,10 @@ impl Attendant<ServerRole> for Host {
         }
     }
 
+    fn has_work(&self) -> bool {
+        !self.started.is_empty()
+    }
+
     fn due(&self) -> Option<Instant> {
         self.retires
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-pub use crate::driver::alarm::within;
+use crate::driver::alarm;
 use crate::{BoxFuture, Runtime};
 
 /// One case of the suite. It panics if it fails.
@@ -49,7 +49,10 @@ macro_rules! runtime_suite {
             large_messages_pass
             a_deadline_ends_a_call
             closing_never_waits
+            an_end_comes_when_the_connection_is_free
+            a_mute_connection_gets_no_more_calls
             dropping_aborts
+            a_sender_may_go_after_a_close
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
@@ -77,6 +80,11 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub async fn run(runtime: Arc<dyn Runtime>, case: Case) {
     let done = within(&*runtime, LIMIT, case(Arc::clone(&runtime))).await;
     assert!(done.is_some(), "the case takes longer than {LIMIT:?}");
+}
+
+/// Awaits a future for a time; `None` if that was too short.
+pub async fn within<T>(runtime: &dyn Runtime, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    alarm::within(runtime, limit, future).await
 }
 
 /// Waits for a time.

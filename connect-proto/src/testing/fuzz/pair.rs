@@ -34,7 +34,7 @@ pub enum Op {
     HandleTimeout,
     /// The clock goes back.
     Rewind(u16),
-    /// So much time passes while bytes come in one by one, and nobody is told of it otherwise.
+    /// So much time passes while the server says little by little.
     Trickle(u16),
     ClientListens(bool),
     ServerListens(bool),

@@ -138,7 +138,7 @@ impl World {
             }
             Op::Run => self.run(),
             Op::Elapse(by) => self.elapse(millis(by.into())),
-            Op::Trickle(by) => self.trickle(millis(by.into())),
+            Op::Trickle(by) => self.trickle(millis((by % 4_000).into())),
             _ => {
                 self.act_on_transport(op);
                 self.act_on_clock(op);
@@ -231,17 +231,16 @@ impl World {
         self.check_limits();
     }
 
-    /// Each of the bytes comes on its own, as long as they last.
+    /// The server says little by little, and nobody is told the time but by what comes.
     fn trickle(&mut self, by: Duration) {
-        let p = &mut self.pair;
-        p.to_client.cut(&[1]);
-        p.to_server.cut(&[1]);
         for _ in 0..20 {
+            self.server_says(self.selected, 1);
+            let p = &mut self.pair;
             p.advance(by / 20);
-            p.client.turn(&mut p.to_client, &mut p.to_server);
             p.server.turn(&mut p.to_server, &mut p.to_client);
+            p.client.turn(&mut p.to_client, &mut p.to_server);
         }
-        self.latest = self.latest.max(p.now());
+        self.latest = self.latest.max(self.pair.now());
         self.react();
         self.check_limits();
     }
