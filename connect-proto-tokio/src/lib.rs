@@ -29,6 +29,9 @@
 
 pub use connect_proto_async::*;
 
+#[cfg(unix)]
+mod unix;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
@@ -82,6 +85,18 @@ impl Tokio {
         TcpListener::from_std(listener).map(|listener| self.listener(listener))
     }
 
+    async fn listen_at(&self, address: &Address) -> io::Result<Box<dyn Listener>> {
+        match address {
+            Address::Tcp { host, port } => {
+                let listener = TcpListener::bind((host.as_str(), *port)).await?;
+                Ok(Box::new(self.listener(listener)))
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => unix::listen(path, &self.handle),
+            _ => Err(unsupported()),
+        }
+    }
+
     /// Polls a future in the context of the runtime, whoever awaits it.
     fn inside<T>(&self, future: impl Future<Output = T> + Send + 'static) -> BoxFuture<T> {
         let handle = self.handle.clone();
@@ -110,21 +125,14 @@ impl Runtime for Tokio {
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
         let address = address.clone();
         self.inside(async move {
-            let stream = TcpStream::connect(host_and_port(&address)?)
-                .await
-                .map_err(|error| with_context("connect to", &address, &error))?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as BoxStream)
+            connect(&address).await.map_err(|error| with_context("connect to", &address, &error))
         })
     }
 
     fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {
         let (tokio, address) = (self.clone(), address.clone());
         self.inside(async move {
-            let listener = TcpListener::bind(host_and_port(&address)?)
-                .await
-                .map_err(|error| with_context("listen at", &address, &error))?;
-            Ok(Box::new(tokio.listener(listener)) as Box<dyn Listener>)
+            tokio.listen_at(&address).await.map_err(|error| with_context("listen at", &address, &error))
         })
     }
 }
@@ -133,11 +141,21 @@ fn tokio_instant(origin: TokioInstant, at: Instant) -> TokioInstant {
     origin + Duration::from_nanos(at.as_nanos())
 }
 
-fn host_and_port(address: &Address) -> io::Result<(&str, u16)> {
+async fn connect(address: &Address) -> io::Result<BoxStream> {
     match address {
-        Address::Tcp { host, port } => Ok((host, *port)),
-        _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{address} is not of TCP"))),
+        Address::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream))
+        }
+        #[cfg(unix)]
+        Address::Unix(path) => unix::connect(path).await,
+        _ => Err(unsupported()),
     }
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "there are no such addresses here")
 }
 
 /// Says in the error what failed: the system names neither the deed nor the address.

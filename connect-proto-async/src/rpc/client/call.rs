@@ -119,7 +119,7 @@ impl CallBuilder {
     /// # Errors
     /// What is wrong with the call itself, [`OpenError::FullDuplexOverHttp1`] among it. All else is told by the receiver.
     pub fn bidi(mut self, duplex: Duplex) -> Result<(Sender, Receiver), OpenError> {
-        if duplex == Duplex::Full && self.connections.protocol() == Protocol::Http1 {
+        if duplex == Duplex::Full && self.connections.target().expected() == Protocol::Http1 {
             return Err(OpenError::FullDuplexOverHttp1);
         }
         self.request.kind = Kind::Bidi(duplex);
