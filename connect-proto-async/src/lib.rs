@@ -31,6 +31,7 @@ pub mod tls;
 pub use driver::runtime::{
     Address, BoxFuture, BoxStream, InvalidAddress, Listener, Peer, Runtime, Stream, Timer,
 };
+pub use driver::traffic::{Closes, Traffic};
 
 pub use connect_proto;
 pub use connect_proto::call::Duplex;

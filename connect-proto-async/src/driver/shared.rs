@@ -17,6 +17,7 @@ use connect_proto::error::{LostKind, ResetCode, RpcError};
 use connect_proto::metadata::Metadata;
 
 use super::runtime::Runtime;
+use super::traffic::Meter;
 
 /// How much later than a shutdown's grace is over a connection gives up by itself.
 pub(crate) const BACKSTOP: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ pub(crate) const BACKSTOP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared<R: Role> {
     runtime: Arc<dyn Runtime>,
+    meter: Arc<Meter>,
     state: Mutex<State<R>>,
 }
 
@@ -82,7 +84,7 @@ pub(crate) enum Wait {
 }
 
 impl<R: Role> Shared<R> {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, connection: Connection<R>) -> Arc<Self> {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, meter: Arc<Meter>, connection: Connection<R>) -> Arc<Self> {
         let state = State {
             connection,
             parties: HashMap::new(),
@@ -92,11 +94,15 @@ impl<R: Role> Shared<R> {
             is_retiring: false,
             is_severed: false,
         };
-        Arc::new(Shared { runtime, state: Mutex::new(state) })
+        Arc::new(Shared { runtime, meter, state: Mutex::new(state) })
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub(crate) fn now(&self) -> Instant {

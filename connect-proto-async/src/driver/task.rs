@@ -162,6 +162,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 } else if read < self.read_size / 2 {
                     self.read_size = (self.read_size / 2).max(MIN_READ);
                 }
+                self.shared.meter().read(read);
                 Read::Bytes
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes,
@@ -217,7 +218,12 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match notice {
                 Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
                 Notice::Readable(id) => state.pass_events(id, now),
-                Notice::Closed(id, closed) if state.close(id, closed, &mut self.wakers) => self.ends.push(id),
+                Notice::Closed(id, closed) => {
+                    self.shared.meter().closed(&closed);
+                    if state.close(id, closed, &mut self.wakers) {
+                        self.ends.push(id);
+                    }
+                }
                 Notice::Ended(_) => self.is_over = true,
                 _ => {}
             }
@@ -270,7 +276,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             let filled = state.connection.output(now, &mut slices);
             let Some(slices) = slices.get(..filled).filter(|slices| !slices.is_empty()) else { break };
             match Pin::new(&mut *stream).poll_write_vectored(cx, slices) {
-                Poll::Ready(Ok(written)) if written > 0 => state.connection.handle_written(now, written),
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    self.shared.meter().wrote(written);
+                    state.connection.handle_written(now, written);
+                }
                 Poll::Ready(Ok(_)) => state.connection.handle_write_failed(now, LostKind::Failed),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => state.connection.handle_write_failed(now, lost(&error)),

@@ -19,6 +19,7 @@ use crate::driver::alarm::within;
 use crate::driver::pool::{PoolConfig, PoolCounters};
 use crate::driver::runtime::{Address, Runtime};
 use crate::driver::shared::BACKSTOP;
+use crate::driver::traffic::Traffic;
 #[cfg(feature = "tls")]
 use crate::tls::rustls::pki_types::ServerName;
 
@@ -178,6 +179,12 @@ impl Channel {
         cut.iter().for_each(|shared| shared.sever());
         poll_fn(|cx| connections.poll_empty(cx)).await;
         cut.len()
+    }
+
+    /// What its connections have carried so far, and how its calls have ended.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.connections.meter().traffic()
     }
 
     /// What its connections have been through so far.

@@ -20,6 +20,7 @@ use crate::driver::pool::{
 };
 use crate::driver::runtime::Runtime;
 use crate::driver::shared::Shared;
+use crate::driver::traffic::Meter;
 
 type Machine = Pool<Arc<Shared<Client>>, Arc<Slot>>;
 type Decision = Action<Arc<Shared<Client>>, Arc<Slot>>;
@@ -30,6 +31,7 @@ pub(super) struct Connections {
     runtime: Arc<dyn Runtime>,
     target: Target,
     config: ConnectionConfig,
+    meter: Arc<Meter>,
     state: Mutex<State>,
 }
 
@@ -66,7 +68,13 @@ impl Connections {
             keeper: None,
             kept: None,
         };
-        let connections = Arc::new(Connections { runtime, target, config, state: Mutex::new(state) });
+        let connections = Arc::new(Connections {
+            runtime,
+            target,
+            config,
+            meter: Arc::default(),
+            state: Mutex::new(state),
+        });
         connections.runtime.spawn(Box::pin(Keeper::new(Arc::downgrade(&connections))));
         connections
     }
@@ -85,6 +93,10 @@ impl Connections {
 
     pub(super) fn config(&self) -> &ConnectionConfig {
         &self.config
+    }
+
+    pub(super) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     pub(super) fn counters(&self) -> PoolCounters {

@@ -100,7 +100,7 @@ fn begin(
         Protocol::Http1 => ClientConnection::http1(now, connections.config()),
         Protocol::Http2 => ClientConnection::http2(now, &back_off(connections.config(), backed_off)),
     };
-    let shared = Shared::new(connections.runtime().clone(), connection);
+    let shared = Shared::new(connections.runtime().clone(), connections.meter().clone(), connection);
     let task = Task::new(shared.clone(), stream, Steward::new(Arc::downgrade(connections), id));
     connections.runtime().spawn(Box::pin(task));
     shared

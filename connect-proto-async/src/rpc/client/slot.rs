@@ -15,6 +15,7 @@ use super::CallEnd;
 use super::connections::Connections;
 use crate::driver::pool::{ConnectionId, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
+use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
 use crate::rpc::inbox::{self, Inbox};
 
@@ -213,7 +214,9 @@ impl Slot {
                     return Poll::Pending;
                 }
                 if let Some(Event::Closed(closed)) = events.back() {
-                    *place = Place::Over(without_connection(*closed));
+                    let closed = without_connection(*closed);
+                    self.connections.meter().closed(&closed);
+                    *place = Place::Over(closed);
                 }
                 Poll::Ready(true)
             }
@@ -237,6 +240,7 @@ impl Slot {
                 });
                 // The next call may want the connection before its task has had a turn.
                 if let Some(closed) = closed {
+                    shared.meter().closed(&closed);
                     let on = *on;
                     state.place = Place::Over(closed);
                     drop(state);
@@ -320,7 +324,7 @@ impl Slot {
             Place::Waiting { call, ticket } => {
                 let ticket = *ticket;
                 waiting(call, now);
-                state.take_end();
+                state.take_end(self.connections.meter());
                 state.wake();
                 ticket
             }
@@ -345,7 +349,7 @@ impl Slot {
     pub(super) fn ignore_events(&self) {
         let mut state = self.lock();
         match &state.place {
-            Place::Waiting { .. } => state.take_end(),
+            Place::Waiting { .. } => state.take_end(self.connections.meter()),
             Place::Live { shared, id, .. } => {
                 shared.command(|connection, now| connection.await_end(*id, now))
             }
@@ -363,7 +367,7 @@ impl Slot {
     /// How the call ended, or else a waker is left.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<CallEnd> {
         let mut state = self.lock();
-        state.take_end();
+        state.take_end(self.connections.meter());
         let State { place, verdict, waiters, .. } = &mut *state;
         let closed = match place {
             Place::Waiting { .. } => {
@@ -406,7 +410,7 @@ impl State {
     }
 
     /// Of a call that has no connection and whose events nobody reads: takes its end, if it has come.
-    fn take_end(&mut self) {
+    fn take_end(&mut self, meter: &Meter) {
         let Place::Waiting { call, .. } = &mut self.place else { return };
         if call.is_terminal() {
             let mut end = None;
@@ -418,6 +422,7 @@ impl State {
                 }
             }
             if let Some(closed) = end {
+                meter.closed(&closed);
                 self.place = Place::Over(closed);
             }
         }

@@ -21,6 +21,7 @@ use crate::driver::pool::Protocol;
 use crate::driver::runtime::{Address, BoxStream, Listener, Peer, Runtime, Timer};
 use crate::driver::shared::{BACKSTOP, Shared};
 use crate::driver::task::Task;
+use crate::driver::traffic::{Meter, Traffic};
 
 /// How long to wait after an accept has failed: at first, and at most.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -110,6 +111,7 @@ pub(super) struct Service {
     crowd: Mutex<Crowd>,
     /// Calls whose handlers are at work.
     at_work: AtomicUsize,
+    meter: Arc<Meter>,
     calls: AtomicU64,
     calls_shed: AtomicU64,
     accept_errors: AtomicU64,
@@ -171,6 +173,7 @@ impl Server {
             config,
             crowd: Mutex::default(),
             at_work: AtomicUsize::new(0),
+            meter: Arc::default(),
             calls: AtomicU64::new(0),
             calls_shed: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
@@ -200,6 +203,12 @@ impl Server {
             calls: service.calls.load(Ordering::Relaxed),
             calls_shed: service.calls_shed.load(Ordering::Relaxed),
         }
+    }
+
+    /// What its connections have carried so far.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.service.meter.traffic()
     }
 
     /// Connections that are open.
@@ -378,7 +387,7 @@ impl Membership {
             Some(Protocol::Http1) => ServerConnection::http1(now, &config.connection),
             Some(Protocol::Http2) => ServerConnection::http2(now, &config.connection),
         };
-        let shared = Shared::new(service.runtime.clone(), connection);
+        let shared = Shared::new(service.runtime.clone(), service.meter.clone(), connection);
         {
             let mut crowd = service.crowd();
             if crowd.is_stopping {

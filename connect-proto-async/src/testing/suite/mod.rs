@@ -58,6 +58,7 @@ macro_rules! runtime_suite {
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
             too_many_calls_are_shed
+            traffic_is_counted
             a_crowd_of_calls
         );
     };

@@ -540,6 +540,32 @@ pub async fn too_many_calls_are_shed(runtime: Arc<dyn Runtime>) {
     }
 }
 
+/// What was carried is counted on both sides alike, and every call's end by its reason.
+pub async fn traffic_is_counted(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        for _ in 0..3 {
+            channel.call(&procedure("Echo")).unary("hello").await.expect("an answer");
+        }
+        let mut call = channel.call(&procedure("Pause")).server_stream("").expect("a call");
+        assert_eq!(text(&mut call).await.as_deref(), Some("0"));
+        let drained = call.close().await.closed;
+        channel.shutdown(Duration::from_secs(5)).await;
+        server.shutdown(Duration::from_secs(5)).await;
+
+        let (ours, theirs) = (channel.traffic(), server.traffic());
+        assert_eq!(
+            (ours.closes.complete, ours.closes.drained, ours.closes.total()),
+            (3, 1, 4),
+            "{protocol:?}"
+        );
+        assert_eq!((theirs.closes.complete, theirs.closes.total()), (4, 4), "{protocol:?}");
+        assert_eq!(ours.bytes_drained, drained.drained);
+        assert_eq!((ours.bytes_written, ours.bytes_read), (theirs.bytes_read, theirs.bytes_written));
+    }
+}
+
 /// Many calls at once, more than the server has streams for.
 pub async fn a_crowd_of_calls(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
