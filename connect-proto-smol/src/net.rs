@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) async fn connect(address: Address) -> io::Result<BoxStream> {
     let stream = first_of(&address, "connect to", Async::<TcpStream>::connect).await?;
     stream.get_ref().set_nodelay(true)?;
-    Ok(Box::new(SmolStream(stream)))
+    Ok(Box::new(SmolStream::new(stream)))
 }
 
 /// Listens at the first address of the host that can be had.
@@ -64,7 +64,7 @@ impl Listener for SmolListener {
         let (stream, address) = ready!(poll_io(&self.0, Async::poll_readable, TcpListener::accept, cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
         let _ = stream.set_nodelay(true);
-        Poll::Ready(Ok((Box::new(SmolStream(Async::new(stream)?)), Peer::at(address))))
+        Poll::Ready(Ok((Box::new(SmolStream::new(Async::new(stream)?)), Peer::at(address))))
     }
 
     fn local_address(&self) -> io::Result<Address> {
@@ -72,16 +72,31 @@ impl Listener for SmolListener {
     }
 }
 
-struct SmolStream(Async<TcpStream>);
+struct SmolStream {
+    socket: Async<TcpStream>,
+    /// Whether the last read took all that was there: there is nothing to read before the socket says so.
+    is_drained: bool,
+}
+
+impl SmolStream {
+    fn new(socket: Async<TcpStream>) -> Self {
+        SmolStream { socket, is_drained: false }
+    }
+}
 
 impl AsyncRead for SmolStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(poll_io(
-            &self.0,
-            Async::poll_readable,
-            |mut socket| socket.read(buf.initialize_unfilled()),
-            cx
-        ))?;
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_drained {
+            ready!(self.socket.poll_readable(cx))?;
+            self.is_drained = false;
+        }
+        let room = buf.initialize_unfilled();
+        let read = ready!(poll_io(&self.socket, Async::poll_readable, |mut socket| socket.read(room), cx))?;
+        self.is_drained = read < room.len();
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -89,7 +104,7 @@ impl AsyncRead for SmolStream {
 
 impl AsyncWrite for SmolStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        poll_io(&self.0, Async::poll_writable, |mut socket| socket.write(bytes), cx)
+        poll_io(&self.socket, Async::poll_writable, |mut socket| socket.write(bytes), cx)
     }
 
     fn poll_write_vectored(
@@ -97,7 +112,7 @@ impl AsyncWrite for SmolStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_io(&self.0, Async::poll_writable, |mut socket| socket.write_vectored(slices), cx)
+        poll_io(&self.socket, Async::poll_writable, |mut socket| socket.write_vectored(slices), cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -109,7 +124,7 @@ impl AsyncWrite for SmolStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
+        Poll::Ready(self.socket.get_ref().shutdown(Shutdown::Write))
     }
 }
 
