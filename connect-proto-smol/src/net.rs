@@ -31,10 +31,10 @@ async fn connect_to(address: &Address) -> io::Result<BoxStream> {
         Address::Tcp { host, port } => {
             let stream = first_of(host, *port, Async::<TcpStream>::connect).await?;
             stream.get_ref().set_nodelay(true)?;
-            Ok(Box::new(SmolStream(stream)))
+            Ok(Box::new(SmolStream::new(stream)))
         }
         #[cfg(unix)]
-        Address::Unix(path) => Ok(Box::new(SmolStream(Async::<UnixStream>::connect(path).await?))),
+        Address::Unix(path) => Ok(Box::new(SmolStream::new(Async::<UnixStream>::connect(path).await?))),
         _ => Err(unsupported()),
     }
 }
@@ -92,7 +92,7 @@ impl Listener for SmolListener {
         let (stream, address) = ready!(poll_io(&self.0, Async::poll_readable, TcpListener::accept, cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
         let _ = stream.set_nodelay(true);
-        Poll::Ready(Ok((Box::new(SmolStream(Async::new(stream)?)), Peer::at(address))))
+        Poll::Ready(Ok((Box::new(SmolStream::new(Async::new(stream)?)), Peer::at(address))))
     }
 
     fn local_address(&self) -> io::Result<Address> {
@@ -110,7 +110,7 @@ struct SmolUnixListener {
 impl Listener for SmolUnixListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
         let (stream, _) = ready!(poll_io(&self.listener, Async::poll_readable, UnixListener::accept, cx))?;
-        Poll::Ready(Ok((Box::new(SmolStream(Async::new(stream)?)), Peer::default())))
+        Poll::Ready(Ok((Box::new(SmolStream::new(Async::new(stream)?)), Peer::default())))
     }
 
     fn local_address(&self) -> io::Result<Address> {
@@ -118,7 +118,17 @@ impl Listener for SmolUnixListener {
     }
 }
 
-struct SmolStream<S>(Async<S>);
+struct SmolStream<S> {
+    socket: Async<S>,
+    /// Whether the last read took all that was there: there is nothing to read before the socket says so.
+    is_drained: bool,
+}
+
+impl<S> SmolStream<S> {
+    fn new(socket: Async<S>) -> Self {
+        SmolStream { socket, is_drained: false }
+    }
+}
 
 /// What the standard library's sockets have in common beyond its traits.
 trait Socket {
@@ -143,13 +153,18 @@ impl<S> AsyncRead for SmolStream<S>
 where
     for<'a> &'a S: Read,
 {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = ready!(poll_io(
-            &self.0,
-            Async::poll_readable,
-            |mut socket| socket.read(buf.initialize_unfilled()),
-            cx
-        ))?;
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_drained {
+            ready!(self.socket.poll_readable(cx))?;
+            self.is_drained = false;
+        }
+        let room = buf.initialize_unfilled();
+        let read = ready!(poll_io(&self.socket, Async::poll_readable, |mut socket| socket.read(room), cx))?;
+        self.is_drained = read < room.len();
         buf.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -160,7 +175,7 @@ where
     for<'a> &'a S: Write,
 {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        poll_io(&self.0, Async::poll_writable, |mut socket| socket.write(bytes), cx)
+        poll_io(&self.socket, Async::poll_writable, |mut socket| socket.write(bytes), cx)
     }
 
     fn poll_write_vectored(
@@ -168,7 +183,7 @@ where
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_io(&self.0, Async::poll_writable, |mut socket| socket.write_vectored(slices), cx)
+        poll_io(&self.socket, Async::poll_writable, |mut socket| socket.write_vectored(slices), cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -180,7 +195,7 @@ where
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.get_ref().end())
+        Poll::Ready(self.socket.get_ref().end())
     }
 }
 

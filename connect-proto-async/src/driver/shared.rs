@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(crate) struct Shared<R: Role> {
 #[derive(Debug)]
 pub(crate) struct State<R: Role> {
     pub(crate) connection: Connection<R>,
-    parties: HashMap<CallId, Party>,
+    parties: HashMap<CallId, Party, BuildHasherDefault<CallHasher>>,
     /// The connection's task, while it waits.
     task: Option<Waker>,
     /// When the clock was last looked at.
@@ -64,6 +65,25 @@ struct Party {
     is_told: bool,
 }
 
+/// Hashes the names of calls. They are given by this side: no peer can make them collide.
+#[derive(Default)]
+struct CallHasher(u64);
+
+impl Hasher for CallHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // An odd number near 2^64 divided by the golden ratio spreads the low bits over the high ones.
+        self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
 /// Those who wait for a call.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
@@ -87,7 +107,7 @@ impl<R: Role> Shared<R> {
     pub(crate) fn new(runtime: Arc<dyn Runtime>, meter: Arc<Meter>, connection: Connection<R>) -> Arc<Self> {
         let state = State {
             connection,
-            parties: HashMap::new(),
+            parties: HashMap::default(),
             task: None,
             now: runtime.now(),
             is_calm: false,
