@@ -30,6 +30,9 @@ pub(crate) trait Attendant<R: Role>: Send + Unpin {
     /// Acts on a notice, under the lock.
     fn notice(&mut self, state: &mut State<R>, now: Instant, notice: Notice);
 
+    /// The connection was severed, whether or not all of its calls were looked at to their ends.
+    fn severed(&mut self) {}
+
     /// Passes on what it noted, outside of the lock, before anybody is woken.
     fn report(&mut self) {}
 
@@ -206,8 +209,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let mut state = shared.lock();
         state.settle(shared.now());
         let mut moved = self.write(&mut state, cx);
-        if state.is_severed() && self.stream.take().is_some() {
+        if state.take_severed() {
+            self.stream = None;
             state.connection.handle_io_failed(shared.now(), LostKind::ShutDown);
+            self.attendant.severed();
         }
         // A handle may have been busy meanwhile, and what was written may have ended a call.
         moved |= self.heed_notices(&mut state, shared.now());
