@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use connect_proto::Instant;
-use connect_proto::call::{Closed, Event, Input, Processed};
+use connect_proto::call::{Closed, Event, Input, Phase, Processed};
 use connect_proto::client::Call;
 use connect_proto::connection::{CallClosed, CallId, Client, Fate, OpenError};
 use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, PeerMisbehaved, RpcError};
@@ -264,21 +264,31 @@ impl Slot {
         }
     }
 
-    /// Aborts the call, of which the receiver hears.
+    /// Aborts the call, of which the receiver hears: unless its sending side has ended anyway.
     pub(super) fn drop_sender(&self) {
+        let is_open = |phase| matches!(phase, Phase::Unsent | Phase::Active);
         let now = self.now();
         let mut state = self.lock();
-        match &mut state.place {
-            Place::Waiting { call, .. } => {
+        let ticket = match &mut state.place {
+            Place::Waiting { call, ticket } if is_open(call.state()) => {
+                let ticket = *ticket;
                 call.abort(now, AbortReason::Dropped);
                 state.wake();
+                ticket
             }
-            Place::Live { shared, id, .. } => shared.command(|connection, now| {
-                if let Some(mut call) = connection.connection.call(*id) {
-                    call.abort(now, AbortReason::Dropped);
-                }
-            }),
-            Place::Over(_) => {}
+            Place::Live { shared, id, .. } => {
+                return shared.command(|connection, now| {
+                    let call = connection.connection.call(*id);
+                    if let Some(mut call) = call.filter(|call| is_open(call.state())) {
+                        call.abort(now, AbortReason::Dropped);
+                    }
+                });
+            }
+            Place::Waiting { .. } | Place::Over(_) => return,
+        };
+        drop(state);
+        if let Some(ticket) = ticket {
+            self.connections.cancel(ticket);
         }
     }
 

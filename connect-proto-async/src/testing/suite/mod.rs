@@ -52,6 +52,8 @@ macro_rules! runtime_suite {
             an_end_comes_when_the_connection_is_free
             a_mute_connection_gets_no_more_calls
             dropping_aborts
+            a_late_dropped_sender_takes_nothing_away
+            a_dropped_sender_does_not_end_a_drain
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
