@@ -183,8 +183,9 @@ impl<R: Role> State<R> {
         }
     }
 
-    pub(super) fn is_severed(&self) -> bool {
-        self.is_severed
+    /// Whether the connection is to be severed; true once.
+    pub(super) fn take_severed(&mut self) -> bool {
+        std::mem::take(&mut self.is_severed)
     }
 
     /// Leaves a waker of somebody who waits for a call that is there, or whose end is kept.

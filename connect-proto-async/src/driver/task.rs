@@ -35,6 +35,9 @@ pub(crate) trait Attendant<R: Role>: Send + Unpin {
     /// Acts on a notice, under the lock.
     fn notice(&mut self, state: &mut State<R>, now: Instant, notice: Notice);
 
+    /// The connection was severed, whether or not all of its calls were looked at to their ends.
+    fn severed(&mut self) {}
+
     /// Passes on what it noted, outside of the lock, before anybody is woken.
     fn report(&mut self) {}
 
@@ -240,8 +243,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let now = state.look_at(shared.runtime());
         state.settle(now);
         self.write(&mut state, now, cx);
-        if state.is_severed() && self.stream.take().is_some() {
+        if state.take_severed() {
+            self.stream = None;
             state.connection.handle_io_failed(now, LostKind::ShutDown);
+            self.attendant.severed();
         }
         let mut moved = false;
         // A handle may have been busy meanwhile, and what was written may have ended a call.

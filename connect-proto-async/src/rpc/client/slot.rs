@@ -268,24 +268,31 @@ impl Slot {
         }
     }
 
-    /// Aborts the call, of which the receiver hears; but not one whose sending side has had its end, by a close or by the
-    /// server's verdict.
+    /// Aborts the call, of which the receiver hears: unless its sending side has ended anyway.
     pub(super) fn drop_sender(&self) {
+        let is_open = |phase| matches!(phase, Phase::Unsent | Phase::Active);
         let now = self.now();
         let mut state = self.lock();
-        match &mut state.place {
-            Place::Waiting { call, .. } => {
+        let ticket = match &mut state.place {
+            Place::Waiting { call, ticket } if is_open(call.state()) => {
+                let ticket = *ticket;
                 call.abort(now, AbortReason::Dropped);
                 state.wake();
+                ticket
             }
-            Place::Live { shared, id, .. } => shared.command(|connection, now| {
-                if let Some(mut call) = connection.connection.call(*id)
-                    && !matches!(call.state(), Phase::Draining | Phase::Ending)
-                {
-                    call.abort(now, AbortReason::Dropped);
-                }
-            }),
-            Place::Over(_) => {}
+            Place::Live { shared, id, .. } => {
+                return shared.command(|connection, now| {
+                    let call = connection.connection.call(*id);
+                    if let Some(mut call) = call.filter(|call| is_open(call.state())) {
+                        call.abort(now, AbortReason::Dropped);
+                    }
+                });
+            }
+            Place::Waiting { .. } | Place::Over(_) => return,
+        };
+        drop(state);
+        if let Some(ticket) = ticket {
+            self.connections.cancel(ticket);
         }
     }
 
