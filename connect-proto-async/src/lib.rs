@@ -1,7 +1,7 @@
 //! The async half of `connect-proto` that every runtime shares: clients and servers of the Connect RPC protocol.
 //!
-//! Use it by `connect-proto-tokio` or `connect-proto-smol`, which bring a [`Runtime`] and all of this with them; or implement
-//! that trait for another one, as the example `embed` does.
+//! Use it by `connect-proto-tokio` or `connect-proto-smol`, which bring a [`Runtime`] and all of this with them; or
+//! implement that trait for another one, as the example `embed` does.
 //!
 //! - A client has a [`Channel`] to a server. [`Channel::call`] begins a call; the last method of its [`CallBuilder`] says
 //!   of which kind it is. What comes back is its [`Receiver`], and its [`Sender`] if the call takes many messages.
@@ -13,9 +13,9 @@
 //! it is dropped. Every wait and every size has a limit, with a default; see the types whose names end in `Config`, and
 //! `Limits`.
 //!
-//! The protocol itself is in [`connect_proto`]. Here are its connections' tasks, the pool of a channel, the accept loop of a
-//! server, and the handles. A connection is shared by its task and by the handles of its calls under a mutex: no message passes
-//! through a task or a channel on its way.
+//! The protocol itself is in [`connect_proto`]. Here are its connections' tasks, the pool of a channel, the accept loop
+//! of a server, and the handles. A connection is shared by its task and by the handles of its calls under a mutex: no
+//! message passes through a task or a channel on its way.
 //!
 //! The feature `testing` adds the module `testing`: `Sim`, a simulated runtime with a seeded executor, a virtual clock and a
 //! network with faults, and the suite that every runtime passes.
