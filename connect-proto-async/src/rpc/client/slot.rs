@@ -325,10 +325,13 @@ impl Slot {
                 ticket
             }
             Place::Live { shared, id, .. } => {
-                return shared.command(|connection, now| {
+                let sender = shared.command(|connection, now| {
                     live(connection, *id, now);
                     connection.await_end(*id, now);
+                    // There will be no room for it any more.
+                    connection.take_sender(*id)
                 });
+                return sender.into_iter().for_each(Waker::wake);
             }
             Place::Over(_) => return,
         };
