@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -89,11 +89,14 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// From `host:port`, with an IPv6 address in brackets.
+/// From `host:port`, with an IPv6 address in brackets, or `unix:/path`.
 impl FromStr for Address {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if let Some(path) = text.strip_prefix("unix:/") {
+            return Ok(Address::Unix(Path::new("/").join(path)));
+        }
         let (host, port) = text.rsplit_once(':').ok_or(InvalidAddress)?;
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let port = port.parse().map_err(|_| InvalidAddress)?;
@@ -107,7 +110,7 @@ impl FromStr for Address {
 
 /// A text that is not an [`Address`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("address is not of the form host:port")]
+#[error("address is not of the form host:port or unix:/path")]
 pub struct InvalidAddress;
 
 impl fmt::Display for Address {
@@ -145,10 +148,11 @@ mod tests {
 
     #[test]
     fn an_address_is_read_as_it_is_shown() {
-        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:443"] {
+        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:443", "unix:/run/greet.sock"] {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()).as_deref(), Ok(text));
         }
-        for text in ["", "localhost", ":80", "[]:80", "::1", "localhost:70000", "localhost:http"] {
+        for text in ["", "localhost", ":80", "[]:80", "::1", "localhost:70000", "localhost:http", "unix:run"]
+        {
             assert_eq!(text.parse::<Address>(), Err(InvalidAddress), "{text:?}");
         }
     }

@@ -366,6 +366,10 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 
 /// How a connection was lost, by what the system says.
 pub(crate) fn lost(error: &io::Error) -> LostKind {
+    #[cfg(feature = "tls")]
+    if let Some(alert) = crate::tls::alert(error) {
+        return LostKind::TlsAlert(alert);
+    }
     match error.kind() {
         // A stream that ends where it must not, as TLS without a close_notify, is no better than one that was reset: what
         // came before may have been cut off.
@@ -376,3 +380,6 @@ pub(crate) fn lost(error: &io::Error) -> LostKind {
         _ => LostKind::Failed,
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -14,6 +14,7 @@
 mod client;
 mod server;
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -103,6 +104,14 @@ fn shipped() -> Option<Arc<CryptoProvider>> {
     return Some(Arc::new(rustls::crypto::ring::default_provider()));
     #[cfg(not(any(feature = "tls-ring", feature = "tls-aws-lc")))]
     None
+}
+
+/// The alert by which the peer has ended a session.
+pub(crate) fn alert(error: &io::Error) -> Option<u8> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::AlertReceived(alert) => Some((*alert).into()),
+        _ => None,
+    }
 }
 
 const HTTP2: &[u8] = b"h2";

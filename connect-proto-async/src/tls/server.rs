@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, rustls};
 
 use super::{Identity, TlsError, agreed, fill_in, provider};
@@ -14,6 +15,9 @@ use crate::{BoxStream, Protocol};
 /// How a server speaks TLS: a handle, cheap to clone, by which that can be changed while the server is at work.
 #[derive(Clone, Debug)]
 pub struct ServerTls(Arc<RwLock<Arc<ServerConfig>>>);
+
+/// What a client may still send after its handshake has failed.
+const LINGER_BYTES: u64 = 64 << 10;
 
 /// A connection after its handshake.
 pub(crate) struct Secured {
@@ -40,11 +44,27 @@ impl ServerTls {
     /// The handshake.
     pub(crate) async fn accept(&self, stream: BoxStream) -> io::Result<Secured> {
         let config = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        let accepted = TlsAcceptor::from(config).accept(stream).into_fallible().await;
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err((error, stream)) => {
+                linger(stream).await;
+                return Err(error);
+            }
+        };
         let session = stream.get_ref().1;
         let protocol = agreed(session.alpn_protocol());
         let certificates = session.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
         Ok(Secured { stream: Box::new(stream), protocol, certificates })
+    }
+}
+
+/// Ends the sending side, and reads for a while: were the connection reset for what a client has already sent, the client
+/// would not learn why.
+async fn linger(mut stream: BoxStream) {
+    if stream.shutdown().await.is_ok() {
+        // How it ends does not matter.
+        let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await;
     }
 }
 

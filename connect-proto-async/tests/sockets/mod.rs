@@ -62,7 +62,7 @@ pub(crate) fn procedure(name: &str) -> Procedure {
 pub(crate) fn router() -> Router {
     Router::new(["text"])
         .unary(&procedure("Echo"), |_: Context, message: Bytes| async move { Ok(message) })
-        .unary(&procedure("Large"), |_: Context, _: Bytes| async move { Ok(Bytes::from(vec![b'7'; LARGE])) })
+        .unary(&procedure("Huge"), |_: Context, _: Bytes| async move { Ok(Bytes::from(vec![b'7'; HUGE])) })
         .unary(&procedure("WhoAmI"), |context: Context, _: Bytes| async move {
             let shown: Vec<Bytes> = context
                 .peer()
@@ -87,8 +87,10 @@ pub(crate) fn router() -> Router {
         )
 }
 
-/// The size of a large response.
+/// More than a window of HTTP/2 holds.
 pub(crate) const LARGE: usize = 3 << 20;
+/// More than the sockets hold.
+pub(crate) const HUGE: usize = 16 << 20;
 
 pub(crate) async fn serve(runtime: &Arc<dyn Runtime>, address: &Address, config: ServerConfig) -> Server {
     Server::bind(runtime.clone(), address, router(), config).await.expect("a free address")

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_proto_async::testing::suite::within;
+use connect_proto_async::testing::suite::{sleep, within};
 use connect_proto_async::tls::{
     ClientCertificates, ClientTls, Identity, ServerTls, client_config, server_config,
 };
@@ -16,7 +16,7 @@ use connect_proto_async::{
 use tokio::io::AsyncReadExt;
 
 use super::certificates::Authority;
-use super::{LARGE, chat, echo, plain, procedure};
+use super::{HUGE, LARGE, chat, echo, plain, procedure};
 
 const HERE: &str = "127.0.0.1";
 const HTTP1: &[u8] = b"http/1.1";
@@ -75,6 +75,15 @@ async fn refused(channel: &Channel) -> String {
     let error = echo(channel).await.expect_err("it is refused");
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     error.message().to_owned()
+}
+
+/// The server has seen the failure as well, and no call.
+async fn assert_refused_by(runtime: &Arc<dyn Runtime>, server: &Server) {
+    while server.connections() > 0 {
+        sleep(&**runtime, Duration::from_millis(1)).await;
+    }
+    assert!(server.counters().tls_failures >= 1);
+    assert_eq!(server.counters().calls, 0);
 }
 
 /// Whatever is to be spoken where the connection does not decide it.
@@ -165,8 +174,9 @@ pub(crate) async fn a_client_without_a_certificate_is_refused(runtime: Arc<dyn R
     let (ours, theirs) = (Authority::new(), Authority::new());
     let required = ClientCertificates::Required(theirs.roots());
     let server = serve(&runtime, server_tls(ours.identity(HERE), required)).await;
-    refused(&channel_to(&runtime, &server, trusting(&ours, None))).await;
-    assert!(server.counters().tls_failures >= 1 && server.counters().calls == 0);
+    let error = refused(&channel_to(&runtime, &server, trusting(&ours, None))).await;
+    assert!(error.contains("certificate required"), "{error}");
+    assert_refused_by(&runtime, &server).await;
 }
 
 pub(crate) async fn a_client_with_an_unknown_certificate_is_refused(runtime: Arc<dyn Runtime>) {
@@ -176,8 +186,9 @@ pub(crate) async fn a_client_with_an_unknown_certificate_is_refused(runtime: Arc
     {
         let server = serve(&runtime, server_tls(ours.identity(HERE), clients)).await;
         let identity = Some(others.identity("client"));
-        refused(&channel_to(&runtime, &server, trusting(&ours, identity))).await;
-        assert!(server.counters().tls_failures >= 1 && server.counters().calls == 0);
+        let error = refused(&channel_to(&runtime, &server, trusting(&ours, identity))).await;
+        assert!(error.contains("unknown certificate authority"), "{error}");
+        assert_refused_by(&runtime, &server).await;
     }
 }
 
@@ -234,7 +245,7 @@ async fn silent_client(runtime: &Arc<dyn Runtime>, server: &Server) -> BoxStream
     let address = server.local_address().expect("an address");
     let silent = runtime.connect(address).await.expect("somebody listens");
     while server.connections() == 0 {
-        connect_proto_async::testing::suite::sleep(&**runtime, Duration::from_millis(1)).await;
+        sleep(&**runtime, Duration::from_millis(1)).await;
     }
     silent
 }
@@ -305,13 +316,13 @@ pub(crate) async fn a_slow_reader_gets_all_and_a_clean_end(runtime: Arc<dyn Runt
     let server = serve_anybody(&runtime, &authority).await;
     let mut stream =
         plain::connect(&server, client_config(authority.roots(), None).expect("a configuration"));
-    plain::request(&mut stream, "Large", "close");
+    plain::request(&mut stream, "Huge", "close");
     std::thread::sleep(Duration::from_millis(200));
     let mut read = Vec::new();
-    // It fails without a close_notify.
+    // It fails at an end without a close_notify.
     stream.read_to_end(&mut read).expect("a clean end");
     let body = read.len() - read.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") - 4;
-    assert_eq!(body, LARGE);
+    assert_eq!(body, HUGE);
 }
 
 pub(crate) async fn a_shutdown_ends_cleanly(runtime: Arc<dyn Runtime>) {

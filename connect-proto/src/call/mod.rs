@@ -63,10 +63,29 @@ pub(crate) fn error_of(reason: CloseReason) -> RpcError {
         CloseReason::PeerReset(_) => RpcError::new(code, "reset by peer"),
         CloseReason::PeerMisbehaved(fault) => RpcError::new(code, fault.to_string()),
         CloseReason::TransportLost(LostKind::ConnectFailed) => RpcError::new(code, "connect failed"),
+        CloseReason::TransportLost(LostKind::TlsAlert(alert)) => {
+            RpcError::new(code, format!("connection lost: TLS alert {alert}{}", alert_name(alert)))
+        }
         CloseReason::TransportLost(_) => RpcError::new(code, "connection lost"),
         CloseReason::WriteStalled => RpcError::new(code, "write stalled"),
         CloseReason::DrainTimedOut => RpcError::new(code, "end timed out"),
         _ => RpcError::new(code, "call ended"),
+    }
+}
+
+/// In words, what a peer says by an alert of TLS that finds fault with this side.
+fn alert_name(alert: u8) -> &'static str {
+    match alert {
+        40 => " (handshake failure)",
+        42 => " (bad certificate)",
+        43 => " (unsupported certificate)",
+        44 => " (certificate revoked)",
+        45 => " (certificate expired)",
+        46 => " (certificate unknown)",
+        48 => " (unknown certificate authority)",
+        49 => " (access denied)",
+        116 => " (certificate required)",
+        _ => "",
     }
 }
 

@@ -63,6 +63,8 @@ pub enum LostKind {
     ShutDown,
     /// The peer did not answer a keep-alive ping in time.
     Unresponsive,
+    /// The peer ended TLS with this alert, such as 116 if it requires a certificate.
+    TlsAlert(u8),
     /// Any other failure of the transport.
     Failed,
 }

@@ -68,8 +68,11 @@ impl ChannelConfig {
     /// # Errors
     /// What is wrong with the URI or with the codec's name.
     pub fn new(uri: &str, codec: &str) -> Result<Self, ConfigError> {
-        if let Some(path) = uri.strip_prefix("unix:") {
-            return ChannelConfig::at_socket(path, codec);
+        if uri.starts_with("unix:") {
+            let Ok(address @ Address::Unix(_)) = uri.parse() else { return Err(ConfigError::Form) };
+            // A socket has no authority of its own.
+            let calls = CallConfig::new(Scheme::HTTP, Authority::from_static("localhost"), codec)?;
+            return Ok(ChannelConfig::at(address, calls));
         }
         let uri: Uri = uri.parse()?;
         let parts = uri.into_parts();
@@ -84,33 +87,27 @@ impl ChannelConfig {
             return Err(ConfigError::Form);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        #[cfg(feature = "tls")]
+        let server_name = server_name(&scheme, &host)?;
+        let address = Address::Tcp { host, port: authority.port_u16().unwrap_or(default_port) };
         Ok(ChannelConfig {
             #[cfg(feature = "tls")]
-            tls: None,
-            #[cfg(feature = "tls")]
-            server_name: server_name(&scheme, &host)?,
-            address: Address::Tcp { host, port: authority.port_u16().unwrap_or(default_port) },
-            pool: PoolConfig::default(),
-            connection: ConnectionConfig::default(),
-            calls: CallConfig::new(scheme, authority, codec)?,
+            server_name,
+            ..ChannelConfig::at(address, CallConfig::new(scheme, authority, codec)?)
         })
     }
 
-    /// A socket has no authority of its own: `localhost` stands in for it.
-    fn at_socket(path: &str, codec: &str) -> Result<Self, ConfigError> {
-        if path.is_empty() {
-            return Err(ConfigError::Form);
-        }
-        Ok(ChannelConfig {
+    fn at(address: Address, calls: CallConfig) -> Self {
+        ChannelConfig {
+            address,
             #[cfg(feature = "tls")]
             tls: None,
             #[cfg(feature = "tls")]
             server_name: None,
-            address: Address::Unix(path.into()),
             pool: PoolConfig::default(),
             connection: ConnectionConfig::default(),
-            calls: CallConfig::new(Scheme::HTTP, Authority::from_static("localhost"), codec)?,
-        })
+            calls,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! What calls leave behind on a channel.
+//! What a channel is made for, and what calls leave behind on it.
 
+use super::ConfigError;
 use crate::testing::Sim;
 use crate::{Address, Channel, ChannelConfig, Context, Procedure, Protocol, Router, Server, ServerConfig};
 
@@ -30,4 +31,38 @@ fn calls_that_are_over_leave_nothing_on_their_connection() {
             drop(server);
         });
     }
+}
+
+#[test]
+fn a_uri_names_an_address() {
+    for (uri, address) in [
+        ("http://example.com", "example.com:80"),
+        ("http://[::1]:8080/", "[::1]:8080"),
+        ("unix:/run/greet.sock", "unix:/run/greet.sock"),
+    ] {
+        assert_eq!(ChannelConfig::new(uri, "json").expect(uri).address.to_string(), address);
+    }
+    for uri in ["", "example.com", "http://", "http://a/b", "http://a@b", "unix:", "unix:80", "ftp://a"] {
+        assert!(ChannelConfig::new(uri, "json").is_err(), "{uri:?}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn the_host_of_an_https_uri_is_the_servers_name() {
+    let name =
+        |uri| ChannelConfig::new(uri, "json").expect(uri).server_name.map(|name| name.to_str().into_owned());
+    assert_eq!(name("https://example.com").as_deref(), Some("example.com"));
+    assert_eq!(name("https://[::1]:8443").as_deref(), Some("::1"));
+    assert_eq!(name("http://example.com"), None);
+    let config = ChannelConfig::new("https://example.com", "json").expect("a URI");
+    assert_eq!(config.address.to_string(), "example.com:443");
+    assert!(matches!(ChannelConfig::new("https://under score", "json"), Err(ConfigError::Invalid(_))));
+    assert!(matches!(ChannelConfig::new("https://-", "json"), Err(ConfigError::Form)));
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn https_needs_tls() {
+    assert!(matches!(ChannelConfig::new("https://example.com", "json"), Err(ConfigError::Scheme)));
 }
