@@ -40,6 +40,8 @@ fn plain(value: &str) -> String {
     }
 }
 
+const TLS_TIMEOUT: &str = "tls_handshake_timeout";
+
 /// The fields of a value with the numbers, durations and names in them, but for those of `others`.
 fn actual(value: &impl Debug, others: &[&str]) -> Vec<Row> {
     let text = format!("{value:?}");
@@ -72,7 +74,7 @@ fn the_tables_are_the_defaults() {
     let not_limits = ["scheme", "authority", "codec", "unary_type", "stream_type", "accept", "user_agent"];
     let http2 = http2::Limits::default();
     for (name, actual) in [
-        (": `ServerConfig`", actual(&ServerConfig::default(), &["connection", "calls"])),
+        (": `ServerConfig`", actual(&ServerConfig::default(), &["connection", "calls", "tls", TLS_TIMEOUT])),
         ("`server::ServerConfig`", actual(&server::ServerConfig::default(), &["compressions", "limits"])),
         ("`PoolConfig`", actual(&PoolConfig::default(), &[])),
         ("`client::CallConfig`", actual(&call, &[&not_limits[..], &["limits"]].concat())),
@@ -85,4 +87,12 @@ fn the_tables_are_the_defaults() {
         assert!(!actual.is_empty());
         assert_eq!(documented(name), actual, "{name}");
     }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn the_limit_of_tls_is_its_default() {
+    let mut actual = actual(&ServerConfig::default(), &[]);
+    actual.retain(|(name, _)| name == TLS_TIMEOUT);
+    assert_eq!(documented("the feature `tls`"), actual);
 }

@@ -1,5 +1,5 @@
-//! A chat room: everybody in it has one call, over which lines go in both directions at any time. A line is a message of plain
-//! text: a codec is a name, and what it stands for is between the two sides.
+//! A chat room: everybody in it has one call, over which lines go in both directions at any time. A line is a message
+//! of plain text: a codec is a name, and what it stands for is between the two sides.
 //!
 //! ```text
 //! $ cargo run -p connect-proto-tokio --example chat                      # three guests talk among themselves

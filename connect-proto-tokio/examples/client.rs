@@ -65,7 +65,7 @@ async fn server_stream(channel: &Channel) -> Result<(), Error> {
 }
 
 async fn client_stream(channel: &Channel) -> Result<(), Error> {
-    let (mut numbers, mean) = channel.call(&procedure("Mean")).client_stream()?;
+    let (mut numbers, mut mean) = channel.call(&procedure("Mean")).client_stream()?;
     for number in ["2", "3", "5", "7"] {
         numbers.send(number).await?;
     }

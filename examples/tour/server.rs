@@ -12,7 +12,7 @@ use connect_proto::error::{Code, ErrorDetail, RpcError};
 use connect_proto::metadata::Metadata;
 use connect_proto::server as core;
 use connect_proto_async::{
-    Address, Context, Procedure, Requests, Response, Responses, Router, Runtime, Server, ServerConfig,
+    Context, Procedure, Requests, Response, Responses, Router, Runtime, Server, ServerConfig,
 };
 use http::HeaderValue;
 
@@ -24,7 +24,7 @@ pub(super) async fn start(runtime: Arc<dyn Runtime>) -> io::Result<Server> {
     calls.compressions = Compressions::none(); // else the flood would be a trickle
     let mut config = ServerConfig::default();
     config.calls = Arc::new(calls);
-    let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
+    let address = "127.0.0.1:0".parse().map_err(io::Error::other)?;
     Server::bind(runtime.clone(), &address, router(runtime), config).await
 }
 
@@ -41,7 +41,7 @@ fn router(runtime: Arc<dyn Runtime>) -> Router {
             about_to_end(runtime.clone(), responses)
         })
         .server_stream(&procedure("Silent"), |_: Context, _: Bytes, mut responses: Responses| async move {
-            let _ = responses.send("\"first\"").await;
+            responses.send("\"first\"").await?;
             pending::<Result<(), RpcError>>().await
         })
         .server_stream(&procedure("Flood"), flood)
@@ -78,27 +78,22 @@ async fn sum(_: Context, mut numbers: Requests) -> Result<Response, RpcError> {
 
 async fn countdown(_: Context, from: Bytes, mut numbers: Responses) -> Result<(), RpcError> {
     for number in (1..=read(&from)?).rev() {
-        // There is nobody left to read it: the handler is dropped soon.
-        if numbers.send(number.to_string()).await.is_err() {
-            break;
-        }
+        numbers.send(number.to_string()).await?;
     }
     Ok(())
 }
 
 async fn echo(_: Context, mut requests: Requests, mut responses: Responses) -> Result<(), RpcError> {
     while let Some(message) = requests.recv().await? {
-        if responses.send(message).await.is_err() {
-            break;
-        }
+        responses.send(message).await?;
     }
     Ok(())
 }
 
 async fn about_to_end(runtime: Arc<dyn Runtime>, mut responses: Responses) -> Result<Metadata, RpcError> {
-    let _ = responses.send("\"first\"").await;
+    responses.send("\"first\"").await?;
     sleep(&*runtime, Duration::from_millis(300)).await;
-    let _ = responses.send("\"last\"").await;
+    responses.send("\"last\"").await?;
     let mut trailers = Metadata::new();
     trailers.insert("tour-method", HeaderValue::from_static("AboutToEnd"));
     Ok(trailers)
@@ -106,8 +101,9 @@ async fn about_to_end(runtime: Arc<dyn Runtime>, mut responses: Responses) -> Re
 
 async fn flood(_: Context, _: Bytes, mut responses: Responses) -> Result<(), RpcError> {
     let drop = Bytes::from(format!("\"{}\"", "flood ".repeat(4096)));
-    while responses.send(drop.clone()).await.is_ok() {}
-    Ok(())
+    loop {
+        responses.send(drop.clone()).await?;
+    }
 }
 
 fn read(number: &Bytes) -> Result<u64, RpcError> {

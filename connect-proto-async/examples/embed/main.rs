@@ -1,5 +1,5 @@
-//! How to run on another executor: what a channel and a server need of one is the trait `Runtime`, implemented in `mini.rs` on
-//! nothing but std. Here both run on it, in one thread.
+//! How to run on another executor: what a channel and a server need of one is the trait `Runtime`, implemented in
+//! `mini.rs` on nothing but std. Here both run on it, in one thread.
 
 mod mini;
 

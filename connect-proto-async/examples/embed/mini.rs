@@ -1,5 +1,6 @@
-//! A runtime of one thread and of nothing but std: it polls what was woken, and every millisecond whatever waits for a socket
-//! or for a time. An event loop that somebody already has would tell what is ready instead of having everything looked at.
+//! A runtime of one thread and of nothing but std: it polls what was woken, and every millisecond whatever waits for a
+//! socket or for a time. An event loop that somebody already has would tell what is ready, so that not everything has to
+//! be looked at.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

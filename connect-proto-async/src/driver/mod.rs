@@ -5,3 +5,4 @@ pub(crate) mod pool;
 pub(crate) mod runtime;
 pub(crate) mod shared;
 pub(crate) mod task;
+pub(crate) mod traffic;

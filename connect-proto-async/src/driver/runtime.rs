@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
@@ -78,6 +79,8 @@ pub enum Address {
         /// The port; 0 to listen at any.
         port: u16,
     },
+    /// The path of a Unix socket. To listen there, it must be free: the file of an earlier listener is in the way.
+    Unix(PathBuf),
 }
 
 impl From<SocketAddr> for Address {
@@ -112,6 +115,7 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -122,13 +126,16 @@ impl fmt::Display for Address {
 pub struct Peer {
     /// Its address, where the transport has one.
     pub address: Option<SocketAddr>,
+    /// The certificates that it has shown, its own first; none without TLS, or if it was not asked.
+    #[cfg(feature = "tls")]
+    pub certificates: Vec<crate::tls::rustls::pki_types::CertificateDer<'static>>,
 }
 
 impl Peer {
     /// A peer at an address.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
-        Peer { address: Some(address) }
+        Peer { address: Some(address), ..Peer::default() }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use connect_proto::error::{LostKind, ResetCode, RpcError};
 use connect_proto::metadata::Metadata;
 
 use super::runtime::Runtime;
+use super::traffic::Meter;
 
 /// How much later than a shutdown's grace is over a connection gives up by itself.
 pub(crate) const BACKSTOP: Duration = Duration::from_secs(1);
@@ -25,6 +27,7 @@ pub(crate) const BACKSTOP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared<R: Role> {
     runtime: Arc<dyn Runtime>,
+    meter: Arc<Meter>,
     state: Mutex<State<R>>,
 }
 
@@ -32,7 +35,7 @@ pub(crate) struct Shared<R: Role> {
 #[derive(Debug)]
 pub(crate) struct State<R: Role> {
     pub(crate) connection: Connection<R>,
-    parties: HashMap<CallId, Party>,
+    parties: HashMap<CallId, Party, BuildHasherDefault<CallHasher>>,
     /// The connection's task, while it waits.
     task: Option<Waker>,
     /// When the clock was last looked at.
@@ -62,6 +65,25 @@ struct Party {
     is_told: bool,
 }
 
+/// Hashes the names of calls. They are given by this side: no peer can make them collide.
+#[derive(Default)]
+struct CallHasher(u64);
+
+impl Hasher for CallHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // An odd number near 2^64 divided by the golden ratio spreads the low bits over the high ones.
+        self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
 /// Those who wait for a call.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
@@ -82,21 +104,25 @@ pub(crate) enum Wait {
 }
 
 impl<R: Role> Shared<R> {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>, connection: Connection<R>) -> Arc<Self> {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, meter: Arc<Meter>, connection: Connection<R>) -> Arc<Self> {
         let state = State {
             connection,
-            parties: HashMap::new(),
+            parties: HashMap::default(),
             task: None,
             now: runtime.now(),
             is_calm: false,
             is_retiring: false,
             is_severed: false,
         };
-        Arc::new(Shared { runtime, state: Mutex::new(state) })
+        Arc::new(Shared { runtime, meter, state: Mutex::new(state) })
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
         &self.runtime
+    }
+
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -157,8 +183,9 @@ impl<R: Role> State<R> {
         }
     }
 
-    pub(super) fn is_severed(&self) -> bool {
-        self.is_severed
+    /// Whether the connection is to be severed; true once.
+    pub(super) fn take_severed(&mut self) -> bool {
+        std::mem::take(&mut self.is_severed)
     }
 
     /// Leaves a waker of somebody who waits for a call that is there, or whose end is kept.

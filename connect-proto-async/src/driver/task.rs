@@ -1,10 +1,11 @@
 //! The task of a connection: it alone touches the socket and the timer.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use connect_proto::Instant;
@@ -13,7 +14,7 @@ use connect_proto::error::LostKind;
 use connect_proto::http1::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, within};
 use super::runtime::BoxStream;
 use super::shared::{Shared, State};
 
@@ -26,10 +27,16 @@ const MIN_READ: usize = 8 << 10;
 // More than that an allocator is likely to fetch from the system each time, page by page.
 const MAX_READ: usize = 64 << 10;
 
+/// How long a stream that is closed may take to get out what was written.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// What a role does with its connection, beside what the handles of calls do.
 pub(crate) trait Attendant<R: Role>: Send + Unpin {
     /// Acts on a notice, under the lock.
     fn notice(&mut self, state: &mut State<R>, now: Instant, notice: Notice);
+
+    /// The connection was severed, whether or not all of its calls were looked at to their ends.
+    fn severed(&mut self) {}
 
     /// Passes on what it noted, outside of the lock, before anybody is woken.
     fn report(&mut self) {}
@@ -158,6 +165,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 } else if read < self.read_size / 2 {
                     self.read_size = (self.read_size / 2).max(MIN_READ);
                 }
+                self.shared.meter().read(read);
                 Read::Bytes
             }
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Read::Bytes,
@@ -213,7 +221,12 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match notice {
                 Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
                 Notice::Readable(id) => state.pass_events(id, now),
-                Notice::Closed(id, closed) if state.close(id, closed, &mut self.wakers) => self.ends.push(id),
+                Notice::Closed(id, closed) => {
+                    self.shared.meter().closed(&closed);
+                    if state.close(id, closed, &mut self.wakers) {
+                        self.ends.push(id);
+                    }
+                }
                 Notice::Ended(_) => self.is_over = true,
                 _ => {}
             }
@@ -230,8 +243,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         let now = state.look_at(shared.runtime());
         state.settle(now);
         self.write(&mut state, now, cx);
-        if state.is_severed() && self.stream.take().is_some() {
+        if state.take_severed() {
+            self.stream = None;
             state.connection.handle_io_failed(now, LostKind::ShutDown);
+            self.attendant.severed();
         }
         let mut moved = false;
         // A handle may have been busy meanwhile, and what was written may have ended a call.
@@ -246,7 +261,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match shutdown {
                 Shutdown::Write if self.output == Output::Open => self.output = Output::Ending,
                 Shutdown::Write => {}
-                Shutdown::Close => self.stream = None,
+                Shutdown::Close => self.hang_up(cx),
             }
         }
         moved |= self.is_wanted(&state);
@@ -266,7 +281,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             let filled = state.connection.output(now, &mut slices);
             let Some(slices) = slices.get(..filled).filter(|slices| !slices.is_empty()) else { break };
             match Pin::new(&mut *stream).poll_write_vectored(cx, slices) {
-                Poll::Ready(Ok(written)) if written > 0 => state.connection.handle_written(now, written),
+                Poll::Ready(Ok(written)) if written > 0 => {
+                    self.shared.meter().wrote(written);
+                    state.connection.handle_written(now, written);
+                }
                 Poll::Ready(Ok(_)) => state.connection.handle_write_failed(now, LostKind::Failed),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => state.connection.handle_write_failed(now, lost(&error)),
@@ -287,6 +305,18 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         {
             // A socket that the peer has reset cannot be shut down any more, which is as good.
             self.output = Output::Ended;
+        }
+    }
+
+    /// Closes the stream. One that holds back some of what was written, as TLS may, still gets it out.
+    fn hang_up(&mut self, cx: &mut Context<'_>) {
+        let Some(mut stream) = self.stream.take().filter(|_| self.output != Output::Ended) else { return };
+        if Pin::new(&mut stream).poll_shutdown(cx).is_pending() {
+            let runtime = self.shared.runtime().clone();
+            self.shared.runtime().spawn(Box::pin(async move {
+                let ended = poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx));
+                within(&*runtime, FAREWELL, ended).await;
+            }));
         }
     }
 
@@ -337,10 +367,12 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 /// How a connection was lost, by what the system says.
 pub(crate) fn lost(error: &io::Error) -> LostKind {
     match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-            LostKind::Reset
-        }
-        io::ErrorKind::UnexpectedEof => LostKind::Eof,
+        // A stream that ends where it must not, as TLS without a close_notify, is no better than one that was reset: what
+        // came before may have been cut off.
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => LostKind::Reset,
         _ => LostKind::Failed,
     }
 }

@@ -62,7 +62,7 @@ impl From<SendError> for RpcError {
         let code = match error {
             SendError::TooLarge { .. } => Code::ResourceExhausted,
             SendError::Closed(reason) => reason.code().unwrap_or(Code::Canceled),
-            SendError::Misuse(_) => Code::Internal,
+            SendError::Misuse(misuse) => return misuse.into(),
         };
         RpcError::new(code, error.to_string())
     }

@@ -302,7 +302,10 @@ impl Call {
     /// Stops the call at once: drops what is queued and resets what is on its way.
     pub fn abort(&mut self, now: Instant, reason: AbortReason) {
         let now = self.expire(now);
-        self.events.purge_messages();
+        // A shutdown is not the word of whoever reads the call: what has come stays.
+        if reason != AbortReason::ShutDown {
+            self.events.purge_messages();
+        }
         self.signal(now, Signal::Abort(reason));
     }
 

@@ -210,11 +210,18 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         if self.poll_timeout().is_none_or(|due| now < due) {
             return;
         }
-        if let Some(live) = &mut self.live {
-            live.call.handle_timeout(now);
-            if self.grace.is_some_and(|until| now >= until) {
-                live.call.abort(now, AbortReason::ShutDown);
+        let is_over = self.grace.is_some_and(|until| now >= until);
+        match &mut self.live {
+            Some(live) => {
+                live.call.handle_timeout(now);
+                if is_over {
+                    live.call.abort(now, AbortReason::ShutDown);
+                }
             }
+            None if is_over && self.wire.link.is_receiving_head() => {
+                self.wire.link.abort(now);
+            }
+            None => {}
         }
         self.settle(now);
         self.wire.link.handle_timeout(now);
@@ -224,7 +231,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     pub(super) fn shut_down(&mut self, now: Instant, grace: std::time::Duration) {
         self.wire.link.shut_down(now);
         self.deliver(now);
-        self.grace = Some(now.saturating_add(grace));
+        self.grace = earliest(self.grace, Some(now.saturating_add(grace)));
         self.handle_timeout(now);
     }
 
@@ -278,7 +285,11 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let call = self.live.as_ref().and_then(|live| live.call.poll_timeout());
-        let grace = self.grace.filter(|_| self.live.as_ref().is_some_and(|live| !live.call.is_terminal()));
+        let is_under_way = match &self.live {
+            Some(live) => !live.call.is_terminal(),
+            None => self.wire.link.is_receiving_head(),
+        };
+        let grace = self.grace.filter(|_| is_under_way);
         earliest(earliest(call, grace), self.wire.link.poll_timeout())
     }
 

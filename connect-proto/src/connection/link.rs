@@ -22,6 +22,8 @@ pub trait Link {
     fn reuse(&self) -> Result<(), NotReusable>;
     fn is_idle(&self) -> bool;
     fn is_closed(&self) -> bool;
+    /// Server: whether the rest of a request's head is still to come.
+    fn is_receiving_head(&self) -> bool;
     /// Whether the rest of a message is still to come.
     fn is_receiving(&self) -> bool;
     fn handle_read(&mut self, now: Instant, buf: &mut BytesMut);
@@ -114,6 +116,9 @@ macro_rules! link {
 }
 
 link!(Client, in response::Parts, out request::Parts,
+    fn is_receiving_head(&self) -> bool {
+        false
+    }
     fn stop_receiving(&mut self, _: Instant) {}
     fn abort(&mut self, now: Instant) -> bool {
         self.abort(now) == Recalled::Everything
@@ -124,6 +129,9 @@ link!(Client, in response::Parts, out request::Parts,
 );
 
 link!(Server, in request::Parts, out response::Parts,
+    fn is_receiving_head(&self) -> bool {
+        self.is_receiving_head()
+    }
     fn stop_receiving(&mut self, now: Instant) {
         self.stop_receiving(now);
     }

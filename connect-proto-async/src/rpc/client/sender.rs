@@ -12,7 +12,8 @@ use crate::rpc::SendError;
 /// The sending half of a client's call.
 ///
 /// [`finish`](Sender::finish) ends it. Dropped without that it aborts the call: an end that nobody has asked for must not
-/// look like one to the server.
+/// look like one to the server. If the server has given its verdict before, or the receiver has closed the call, there is
+/// nothing left to abort, and dropping it changes nothing.
 #[derive(Debug)]
 pub struct Sender {
     slot: Arc<Slot>,
@@ -31,6 +32,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`SendError::Closed`] once the call has ended, in whatever way: the [receiver](super::Receiver) has the verdict.
+    /// [`ApiMisuse::AlreadyFinished`] while it is drained, after the receiver has closed it.
     pub async fn send(&mut self, message: impl Into<Bytes>) -> Result<(), SendError> {
         let mut message = Some(Outbound::encode(self.slot.encoding(), message.into()));
         std::future::poll_fn(|cx| self.slot.poll_send(&mut message, cx)).await

@@ -15,6 +15,7 @@ use super::CallEnd;
 use super::connections::Connections;
 use crate::driver::pool::{ConnectionId, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
+use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
 use crate::rpc::inbox::{self, Inbox};
 
@@ -213,7 +214,9 @@ impl Slot {
                     return Poll::Pending;
                 }
                 if let Some(Event::Closed(closed)) = events.back() {
-                    *place = Place::Over(without_connection(*closed));
+                    let closed = without_connection(*closed);
+                    self.connections.meter().closed(&closed);
+                    *place = Place::Over(closed);
                 }
                 Poll::Ready(true)
             }
@@ -237,6 +240,7 @@ impl Slot {
                 });
                 // The next call may want the connection before its task has had a turn.
                 if let Some(closed) = closed {
+                    shared.meter().closed(&closed);
                     let on = *on;
                     state.place = Place::Over(closed);
                     drop(state);
@@ -264,24 +268,31 @@ impl Slot {
         }
     }
 
-    /// Aborts the call, of which the receiver hears; but not one whose sending side has had its end, by a close or by the
-    /// server's verdict.
+    /// Aborts the call, of which the receiver hears: unless its sending side has ended anyway.
     pub(super) fn drop_sender(&self) {
+        let is_open = |phase| matches!(phase, Phase::Unsent | Phase::Active);
         let now = self.now();
         let mut state = self.lock();
-        match &mut state.place {
-            Place::Waiting { call, .. } => {
+        let ticket = match &mut state.place {
+            Place::Waiting { call, ticket } if is_open(call.state()) => {
+                let ticket = *ticket;
                 call.abort(now, AbortReason::Dropped);
                 state.wake();
+                ticket
             }
-            Place::Live { shared, id, .. } => shared.command(|connection, now| {
-                if let Some(mut call) = connection.connection.call(*id)
-                    && !matches!(call.state(), Phase::Draining | Phase::Ending)
-                {
-                    call.abort(now, AbortReason::Dropped);
-                }
-            }),
-            Place::Over(_) => {}
+            Place::Live { shared, id, .. } => {
+                return shared.command(|connection, now| {
+                    let call = connection.connection.call(*id);
+                    if let Some(mut call) = call.filter(|call| is_open(call.state())) {
+                        call.abort(now, AbortReason::Dropped);
+                    }
+                });
+            }
+            Place::Waiting { .. } | Place::Over(_) => return,
+        };
+        drop(state);
+        if let Some(ticket) = ticket {
+            self.connections.cancel(ticket);
         }
     }
 
@@ -320,15 +331,18 @@ impl Slot {
             Place::Waiting { call, ticket } => {
                 let ticket = *ticket;
                 waiting(call, now);
-                state.take_end();
+                state.take_end(self.connections.meter());
                 state.wake();
                 ticket
             }
             Place::Live { shared, id, .. } => {
-                return shared.command(|connection, now| {
+                let sender = shared.command(|connection, now| {
                     live(connection, *id, now);
                     connection.await_end(*id, now);
+                    // There will be no room for it any more.
+                    connection.take_sender(*id)
                 });
+                return sender.into_iter().for_each(Waker::wake);
             }
             Place::Over(_) => return,
         };
@@ -342,7 +356,7 @@ impl Slot {
     pub(super) fn ignore_events(&self) {
         let mut state = self.lock();
         match &state.place {
-            Place::Waiting { .. } => state.take_end(),
+            Place::Waiting { .. } => state.take_end(self.connections.meter()),
             Place::Live { shared, id, .. } => {
                 shared.command(|connection, now| connection.await_end(*id, now))
             }
@@ -360,7 +374,7 @@ impl Slot {
     /// How the call ended, or else a waker is left.
     pub(super) fn poll_end(&self, cx: &Context<'_>) -> Poll<CallEnd> {
         let mut state = self.lock();
-        state.take_end();
+        state.take_end(self.connections.meter());
         let State { place, verdict, waiters, .. } = &mut *state;
         let closed = match place {
             Place::Waiting { .. } => {
@@ -403,7 +417,7 @@ impl State {
     }
 
     /// Of a call that has no connection and whose events nobody reads: takes its end, if it has come.
-    fn take_end(&mut self) {
+    fn take_end(&mut self, meter: &Meter) {
         let Place::Waiting { call, .. } = &mut self.place else { return };
         if call.is_terminal() {
             let mut end = None;
@@ -415,6 +429,7 @@ impl State {
                 }
             }
             if let Some(closed) = end {
+                meter.closed(&closed);
                 self.place = Place::Over(closed);
             }
         }

@@ -44,6 +44,11 @@ impl Attendant<Client> for Steward {
         }
     }
 
+    /// For the pool that is its end: readers may take their time.
+    fn severed(&mut self) {
+        self.news.push(News::Ended);
+    }
+
     fn report(&mut self) {
         if self.closed.is_empty() && self.news.is_empty() {
             return;

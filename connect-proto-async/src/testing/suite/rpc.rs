@@ -10,8 +10,8 @@ use connect_proto::error::{AbortReason, CloseReason, Code, RpcError};
 
 use super::{sleep, within};
 use crate::{
-    Address, Channel, ChannelConfig, Context, OpenError, Procedure, Protocol, Requests, Response, Responses,
-    Router, Runtime, SendError, Server, ServerConfig,
+    Address, Channel, ChannelConfig, Context, OpenError, Procedure, Protocol, Receiver, Requests, Response,
+    Responses, Router, Runtime, SendError, Server, ServerConfig,
 };
 
 const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -53,6 +53,9 @@ fn router(runtime: &Arc<dyn Runtime>) -> Router {
                 response.trailers.insert("x-trailer", asked.clone());
             }
             Ok(response)
+        })
+        .client_stream(&procedure("First"), |_: Context, _: Requests| async move {
+            Ok(Bytes::from_static(b"first"))
         })
         .client_stream(&procedure("Join"), |_: Context, mut requests: Requests| async move {
             let mut joined = Vec::new();
@@ -110,7 +113,7 @@ fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Protocol) -> C
     Channel::new(runtime.clone(), config)
 }
 
-async fn text(receiver: &mut crate::Receiver) -> Option<String> {
+async fn text(receiver: &mut Receiver) -> Option<String> {
     let message = receiver.recv().await.expect("the call goes on")?;
     Some(String::from_utf8_lossy(&message).into_owned())
 }
@@ -182,7 +185,8 @@ pub async fn a_get_shows_its_query(runtime: Arc<dyn Runtime>) {
     }
 }
 
-/// A unary call that is held can be closed, which over HTTP/1.1 saves the connection, as dropping it would not.
+/// A unary call that is held tells how it ended, and can be closed, which over HTTP/1.1 saves the connection, as dropping it
+/// would not.
 pub async fn a_unary_call_can_be_held(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
         let server = serve(&runtime, ServerConfig::default()).await;
@@ -190,6 +194,10 @@ pub async fn a_unary_call_can_be_held(runtime: Arc<dyn Runtime>) {
         let mut call = channel.call(&procedure("Echo")).open_unary("hello").expect("a call");
         assert!(call.headers().await.expect("an answer").contains_key("content-type"));
         assert_eq!(call.response().await.expect("an answer").message, "hello");
+
+        let mut call = channel.call(&procedure("Fail")).open_unary("no").expect("a call");
+        assert_eq!(call.response().await.expect_err("it fails").code(), Code::NotFound);
+        assert_eq!(call.ended().await.closed.processed, Processed::Yes);
 
         let mut call = channel.call(&procedure("Echo")).open_unary("hello").expect("a call");
         call.headers().await.expect("an answer");
@@ -211,7 +219,7 @@ pub async fn streams_of_every_kind(runtime: Arc<dyn Runtime>) {
         assert_eq!(text(&mut count).await, None);
         assert!(count.trailers().is_some());
 
-        let (mut sender, receiver) = channel.call(&procedure("Join")).client_stream().expect("a call");
+        let (mut sender, mut receiver) = channel.call(&procedure("Join")).client_stream().expect("a call");
         for at in 0..1000 {
             sender.send(at.to_string()).await.expect("the call goes on");
         }
@@ -386,6 +394,53 @@ pub async fn a_sender_may_go_after_a_close(runtime: Arc<dyn Runtime>) {
     }
 }
 
+/// A sender that waits for room is told when its receiver has gone, in whatever way.
+pub async fn a_waiting_sender_hears_of_the_end(runtime: Arc<dyn Runtime>) {
+    let leave: [fn(Receiver); 3] =
+        [drop, |receiver| drop(receiver.close()), |receiver| drop(receiver.abort())];
+    for (protocol, leave) in BOTH.into_iter().flat_map(|protocol| leave.map(|leave| (protocol, leave))) {
+        let idle = runtime.clone();
+        let ignore = move |_: Context, requests: Requests| {
+            let runtime = idle.clone();
+            async move {
+                // As long as nobody reads, nobody sees that the client has gone.
+                sleep(&*runtime, Duration::from_secs(3)).await;
+                drop(requests);
+                Ok(Bytes::new())
+            }
+        };
+        let router = Router::new(["text"]).client_stream(&procedure("Ignore"), ignore);
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let server =
+            Server::bind(runtime.clone(), &address, router, ServerConfig::default()).await.expect("a port");
+        let channel = channel(&runtime, &server, protocol);
+        let call = channel.call(&procedure("Ignore")).config(|config| config.compression = None);
+        let (mut sender, receiver) = call.client_stream().expect("a call");
+        let sending = super::spawn(&*runtime, async move {
+            while sender.send(Bytes::from_static(&[7; 60_000])).await.is_ok() {}
+        });
+        sleep(&*runtime, Duration::from_millis(200)).await;
+        leave(receiver);
+        within(&*runtime, Duration::from_secs(2), sending).await.expect("the sender is told");
+    }
+}
+
+/// A sender that is dropped once the server has given its verdict takes nothing away from the answer.
+pub async fn a_late_dropped_sender_takes_nothing_away(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        let (mut sender, mut receiver) = channel.call(&procedure("First")).client_stream().expect("a call");
+        receiver.headers().await.expect("an answer");
+        while sender.send("more").await.is_ok() {
+            sleep(&*runtime, Duration::from_millis(1)).await;
+        }
+        drop(sender);
+        assert_eq!(text(&mut receiver).await.as_deref(), Some("first"), "{protocol:?}");
+        assert_eq!(text(&mut receiver).await, None);
+    }
+}
+
 /// A handler is dropped when its client has given up, and whoever works for it is told why.
 pub async fn a_handler_sees_its_client_go(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
@@ -475,7 +530,9 @@ pub async fn a_channel_shuts_down(runtime: Arc<dyn Runtime>) {
         let channel = self::channel(&runtime, &server, protocol);
         let mut call = channel.call(&procedure("Count")).server_stream("endless").expect("a call");
         assert_eq!(text(&mut call).await.as_deref(), Some("0"));
-        assert_eq!(channel.shutdown(Duration::from_millis(50)).await, 1, "{protocol:?}");
+        // However long the application takes to read what has come.
+        let shutdown = channel.shutdown(Duration::from_millis(50));
+        assert_eq!(within(&*runtime, Duration::from_secs(5), shutdown).await, Some(1), "{protocol:?}");
         while let Ok(message) = call.recv().await {
             assert!(message.is_some(), "what was cut off never looks complete");
         }
@@ -501,6 +558,32 @@ pub async fn too_many_calls_are_shed(runtime: Arc<dyn Runtime>) {
         }
         assert!(answered);
         assert!(server.counters().calls_shed >= 1);
+    }
+}
+
+/// What was carried is counted on both sides alike, and every call's end by its reason.
+pub async fn traffic_is_counted(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        for _ in 0..3 {
+            channel.call(&procedure("Echo")).unary("hello").await.expect("an answer");
+        }
+        let mut call = channel.call(&procedure("Pause")).server_stream("").expect("a call");
+        assert_eq!(text(&mut call).await.as_deref(), Some("0"));
+        let drained = call.close().await.closed;
+        channel.shutdown(Duration::from_secs(5)).await;
+        server.shutdown(Duration::from_secs(5)).await;
+
+        let (ours, theirs) = (channel.traffic(), server.traffic());
+        assert_eq!(
+            (ours.closes.complete, ours.closes.drained, ours.closes.total()),
+            (3, 1, 4),
+            "{protocol:?}"
+        );
+        assert_eq!((theirs.closes.complete, theirs.closes.total()), (4, 4), "{protocol:?}");
+        assert_eq!(ours.bytes_drained, drained.drained);
+        assert_eq!((ours.bytes_written, ours.bytes_read), (theirs.bytes_read, theirs.bytes_written));
     }
 }
 

@@ -239,6 +239,22 @@ fn the_reason_of_an_abort_is_kept() {
     }
 }
 
+/// A shutdown is not the word of whoever reads the call: a success of which messages were missing would look whole.
+#[test]
+fn a_shutdown_takes_nothing_away_from_a_call_that_is_over() {
+    let mut rig = bidi().active();
+    rig.ok_head();
+    rig.message("unread");
+    rig.data(end_stream());
+    rig.asked();
+    rig.end();
+    rig.end_sent();
+    rig.call.abort(rig.now, AbortReason::ShutDown);
+    let whole =
+        [Told::Headers, Told::Message("unread".into()), Told::Success, Told::Closed(CloseReason::Complete)];
+    assert_eq!(rig.tell_all(), whole);
+}
+
 // Ending
 
 #[test]

@@ -77,6 +77,36 @@ fn a_trickling_peer_cannot_extend_the_grace() {
 }
 
 #[test]
+fn a_head_that_trickles_in_cannot_extend_the_grace() {
+    let mut server = Alone::serving(BIDI);
+    let head = peer::request_head(BIDI);
+    server.feed(&head[..3]);
+    let now = server.now();
+    server.end.connection.shut_down(now, secs(10));
+    for byte in &head[3..12] {
+        server.advance(secs(1));
+        server.feed(&[*byte]);
+    }
+    assert_eq!(server.end.ended(), None);
+    server.advance(secs(1));
+    server.feed(&head[12..13]);
+    assert_eq!(server.end.ended(), Some(NotReusable::ShutDown));
+    server.assert_quiescent();
+}
+
+#[test]
+fn a_second_shutdown_cannot_extend_the_grace() {
+    let mut server = Alone::serving(BIDI);
+    server.feed(&peer::request(BIDI, &[b"ping"]));
+    let now = server.now();
+    server.end.connection.shut_down(now, secs(10));
+    server.end.connection.shut_down(now, secs(20));
+    server.elapse(secs(10));
+    assert_eq!(server.closed().reason, CloseReason::Aborted(AbortReason::ShutDown));
+    server.assert_quiescent();
+}
+
+#[test]
 fn a_request_that_waits_to_be_started_is_dropped_after_the_grace() {
     let mut server = Alone::serving(BIDI);
     let (config, spec) = server.end.serves.take().unwrap();

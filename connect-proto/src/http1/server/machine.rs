@@ -75,6 +75,10 @@ impl Machine {
         self.state == State::Idle
     }
 
+    pub(super) fn is_receiving_head(&self) -> bool {
+        self.state == State::Head
+    }
+
     pub(super) fn is_receiving(&self) -> bool {
         matches!(self.state, State::Exchange(Recv::Body, _))
     }

@@ -91,6 +91,12 @@ impl Server {
         self.0.is_idle()
     }
 
+    /// Whether a part of a request's head was received, and the rest is still to come.
+    #[must_use]
+    pub fn is_receiving_head(&self) -> bool {
+        self.0.is_receiving_head()
+    }
+
     /// Whether bytes of the current request's body may still come out. False when its `End` was made, and when it
     /// is not read to its end: after a fault, after [`stop_receiving`](Self::stop_receiving), and when a final head
     /// was sent to a client that waits for `100 Continue`.

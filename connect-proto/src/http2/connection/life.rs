@@ -215,6 +215,9 @@ impl<R: Role> Engine<R> {
             self.leave();
             self.phase = Phase::Flushing;
             self.lose_streams(LostKind::ShutDown);
+            // That goes out soon, or not at all.
+            self.timers.linger = Some(now.saturating_add(self.limits.linger));
+            self.timers.look_at(self.timers.linger);
         }
         if take_due(&mut self.timers.linger, now) {
             self.lose_connection(self.timers.write_failed);

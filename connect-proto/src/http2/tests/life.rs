@@ -63,6 +63,17 @@ fn the_grace_ends() {
 }
 
 #[test]
+fn output_that_stands_still_does_not_extend_the_grace() {
+    let mut peer = Peer::server();
+    peer.request(1, true);
+    peer.engine.shut_down(peer.now, secs(5));
+    peer.wait(secs(5));
+    assert_eq!(peer.engine.poll_shutdown(), None, "the last word is not out");
+    peer.wait(secs(1));
+    assert_eq!(peer.engine.poll_shutdown(), Some(Shutdown::Close));
+}
+
+#[test]
 fn a_client_shuts_down() {
     let mut peer = Peer::client();
     peer.open(true);

@@ -126,6 +126,24 @@ fn room_is_told_behind_messages_that_nobody_reads() {
     assert!(matches!(two.client.call(id).unwrap().poll_event(two.now), Some(Event::Writable)));
 }
 
+/// Only once for each refusal, though: a driver that is told again and again is kept busy for nothing.
+#[test]
+fn room_that_nobody_looks_at_is_told_once_for_each_refusal() {
+    let mut two = Two::new(FULL);
+    let id = two.open();
+    let full = noise(60 << 10);
+    for _ in 0..2 {
+        two.send(id, &full);
+        let mut call = two.client.call(id).unwrap();
+        let more = Outbound::encode(&call.encoding(), full.clone());
+        assert!(matches!(call.send(two.now, more), Err(SendError::Full(_))));
+        two.run_without_listening();
+        assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)));
+        two.run_without_listening();
+        assert_eq!(two.client.poll_ready(), None);
+    }
+}
+
 /// Invariant 11: so is one whose call has ended under it.
 #[test]
 fn the_verdict_is_told_behind_messages_that_nobody_reads() {
