@@ -384,8 +384,9 @@ pub async fn a_sender_may_go_after_a_close(runtime: Arc<dyn Runtime>) {
         let channel = channel(&runtime, &server, protocol);
         let (mut sender, receiver) = channel.call(&procedure("Chat")).bidi(Duplex::Half).expect("a call");
         sender.send("over").await.expect("the call goes on");
-        // The message is on its way then.
-        sleep(&*runtime, Duration::from_millis(50)).await;
+        while server.counters().calls == 0 {
+            sleep(&*runtime, Duration::from_millis(5)).await;
+        }
         let ending = receiver.close();
         sender.send("late").await.expect_err("it is closed");
         drop(sender);
