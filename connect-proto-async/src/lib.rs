@@ -27,6 +27,7 @@ mod rpc;
 pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod trace;
 
 pub use driver::runtime::{
     Address, BoxFuture, BoxStream, InvalidAddress, Listener, Peer, Runtime, Stream, Timer,

@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use connect_proto::connection::CallClosed;
 use connect_proto::error::CloseReason;
 
+use crate::trace;
+
 /// What the connections of a channel or a server have carried since it was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -97,6 +99,7 @@ impl Meter {
     }
 
     pub(crate) fn closed(&self, closed: &CallClosed) {
+        trace::call_closed(closed);
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.bytes_drained += closed.drained;
         *ends.closes.of(closed.reason) += 1;

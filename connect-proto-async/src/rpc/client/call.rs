@@ -16,6 +16,7 @@ use super::connections::Connections;
 use super::{Receiver, Sender};
 use crate::driver::pool::Protocol;
 use crate::rpc::{OpenError, Response};
+use crate::trace::CallSpan;
 
 /// A call that is about to be made: how it is to be, and then, by the last method, of which kind.
 #[derive(Clone, Debug)]
@@ -127,9 +128,14 @@ impl CallBuilder {
     }
 
     fn open_stream(self) -> Result<(Sender, Receiver), OpenError> {
+        let span = self.span();
         let call = Call::new(self.connections.now(), &self.config, self.request)?;
         let slot = self.connections.place(call);
-        Ok((Sender::new(slot.clone()), Receiver::new(slot)))
+        Ok((Sender::new(slot.clone()), Receiver::new(slot, span)))
+    }
+
+    fn span(&self) -> CallSpan {
+        CallSpan::client(self.request.procedure.as_str(), &self.connections.target().address)
     }
 
     /// The message is in the call before anybody else sees it: there is nothing to wait for.
@@ -146,7 +152,7 @@ impl CallBuilder {
             // Its time was up before it began: the receiver says so. The first message finds the queue empty.
             Err(_) => {}
         }
-        Ok(Receiver::new(self.connections.place(call)))
+        Ok(Receiver::new(self.connections.place(call), self.span()))
     }
 }
 

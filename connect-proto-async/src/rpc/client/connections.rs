@@ -21,6 +21,7 @@ use crate::driver::pool::{
 use crate::driver::runtime::Runtime;
 use crate::driver::shared::Shared;
 use crate::driver::traffic::Meter;
+use crate::trace;
 
 type Machine = Pool<Arc<Shared<Client>>, Arc<Slot>>;
 type Decision = Action<Arc<Shared<Client>>, Arc<Slot>>;
@@ -143,10 +144,14 @@ impl Connections {
             state.dials.remove(&id);
             match dialled {
                 Ok(Dialled { shared, protocol }) => {
+                    trace::connected(&self.target.address);
                     state.alive.insert(id, shared.clone());
                     state.pool.dialled(now, id, shared, protocol);
                 }
-                Err(error) => state.pool.dial_failed(now, id, error),
+                Err(error) => {
+                    trace::dial_failed(&self.target.address, &error);
+                    state.pool.dial_failed(now, id, error);
+                }
             }
             None
         });
@@ -156,7 +161,10 @@ impl Connections {
     pub(super) fn call_ended(self: &Arc<Self>, id: ConnectionId, closed: &CallClosed, is_suspect: bool) {
         self.connection(|pool, now| match closed.fate {
             Fate::Closing(_) => pool.closing(now, id),
-            Fate::Reusable | Fate::Unknown if is_suspect => pool.suspect(now, id),
+            Fate::Reusable | Fate::Unknown if is_suspect => {
+                trace::connection_suspected(&self.target.address);
+                pool.suspect(now, id);
+            }
             Fate::Reusable | Fate::Unknown => pool.freed(now, id),
         });
     }

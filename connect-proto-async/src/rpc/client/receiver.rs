@@ -14,6 +14,7 @@ use super::Ending;
 use super::slot::Slot;
 use crate::rpc::Response;
 use crate::rpc::inbox::Inbox;
+use crate::trace::CallSpan;
 
 /// The receiving half of a client's call, which is the call itself: dropped before the verdict, it aborts the call.
 ///
@@ -24,6 +25,7 @@ pub struct Receiver {
     inbox: Inbox,
     headers: Option<Metadata>,
     stage: Stage,
+    span: CallSpan,
 }
 
 #[derive(Debug)]
@@ -36,8 +38,8 @@ enum Stage {
 }
 
 impl Receiver {
-    pub(super) fn new(slot: Arc<Slot>) -> Self {
-        Receiver { slot, inbox: Inbox::new(), headers: None, stage: Stage::Open }
+    pub(super) fn new(slot: Arc<Slot>, span: CallSpan) -> Self {
+        Receiver { slot, inbox: Inbox::new(), headers: None, stage: Stage::Open, span }
     }
 
     /// The response's headers, once they have come.
@@ -131,6 +133,13 @@ impl Receiver {
         Ending::new(self.slot.clone(), verdict)
     }
 
+    fn decide(&mut self, verdict: Result<Metadata, RpcError>) {
+        if let Err(error) = &verdict {
+            self.span.failed(error.code());
+        }
+        self.stage = Stage::Decided(verdict);
+    }
+
     fn poll_headers(&mut self, cx: &Context<'_>) -> Poll<Result<(), RpcError>> {
         loop {
             match (&self.headers, &self.stage) {
@@ -141,7 +150,7 @@ impl Receiver {
             // Nothing comes before the headers but a verdict.
             match self.inbox.pop_front() {
                 Some(Event::Headers(headers)) => self.headers = Some(headers),
-                Some(Event::Finished(verdict)) => self.stage = Stage::Decided(verdict),
+                Some(Event::Finished(verdict)) => self.decide(verdict),
                 Some(_) => {}
                 None => ready!(self.poll_fill(cx)),
             }
@@ -162,11 +171,11 @@ impl Receiver {
                     Err(fault) => {
                         // What came after it does not count.
                         self.inbox.clear();
-                        self.stage = Stage::Decided(Err(RpcError::new(fault.code(), fault.to_string())));
+                        self.decide(Err(RpcError::new(fault.code(), fault.to_string())));
                         self.slot.reject(fault);
                     }
                 },
-                Some(Event::Finished(verdict)) => self.stage = Stage::Decided(verdict),
+                Some(Event::Finished(verdict)) => self.decide(verdict),
                 Some(_) => {}
                 None => ready!(self.poll_fill(cx)),
             }
@@ -177,7 +186,7 @@ impl Receiver {
         if !ready!(self.slot.poll_fill(&mut self.inbox, cx)) {
             // Without a verdict: the sender was dropped, or the runtime has stopped.
             let code = self.slot.reason().and_then(|reason| reason.code()).unwrap_or(Code::Canceled);
-            self.stage = Stage::Decided(Err(RpcError::new(code, "the call was given up")));
+            self.decide(Err(RpcError::new(code, "the call was given up")));
         }
         Poll::Ready(())
     }

@@ -22,6 +22,7 @@ use super::serving::Serving;
 use crate::driver::runtime::Peer;
 use crate::driver::shared::{Shared, State};
 use crate::driver::task::Attendant;
+use crate::trace::{self, CallSpan};
 
 /// Starts the calls that arrive, and runs their handlers.
 pub(super) struct Host {
@@ -62,6 +63,7 @@ impl Host {
             return;
         };
         let Some(permit) = self.service.admit() else {
+            trace::call_shed(procedure.path());
             let error = RpcError::new(Code::ResourceExhausted, "too many calls");
             state.connection.refuse(now, id, config, Refusal::Error(error));
             return;
@@ -95,9 +97,10 @@ impl Host {
         let call = CallRef::new(shared.clone(), id);
         let handled = procedure.clone();
         let peer = self.peer.clone();
+        let span = CallSpan::server(procedure.path(), &peer);
         let context = Context { call: call.clone(), procedure, codec, metadata, query, deadline, peer };
         let (requests, responses) = (Requests::new(call.clone()), Responses::new(call.clone(), encoding));
-        Serving::new(call, permit, || handled.handle(context, requests, responses))
+        Serving::new(call, permit, span, || handled.handle(context, requests, responses))
     }
 }
 

@@ -22,6 +22,7 @@ use crate::driver::runtime::{Address, BoxStream, Listener, Peer, Runtime, Timer}
 use crate::driver::shared::{BACKSTOP, Shared};
 use crate::driver::task::Task;
 use crate::driver::traffic::{Meter, Traffic};
+use crate::trace;
 
 /// How long to wait after an accept has failed: at first, and at most.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
@@ -395,6 +396,7 @@ impl Membership {
             }
             crowd.connections.insert(self.key, Stage::Open(shared.clone()));
         }
+        trace::accepted(&peer);
         let retires = config.max_connection_age.map(|age| now.saturating_add(age));
         Some(Task::new(shared, stream, Host::new(service.clone(), peer, retires)))
     }
@@ -469,6 +471,7 @@ impl Accept {
                 self.service.serve(stream, peer);
             }
             Poll::Ready(Err(error)) => {
+                trace::accept_failed(&error);
                 self.service.accept_errors.fetch_add(1, Ordering::Relaxed);
                 if !is_of_one_connection(&error) {
                     self.pause();

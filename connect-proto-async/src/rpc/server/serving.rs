@@ -11,6 +11,7 @@ use super::Outcome;
 use super::handle::CallRef;
 use super::router::Work;
 use super::service::Permit;
+use crate::trace::CallSpan;
 
 /// A call being served. Ready when the handler has answered, or when the call has ended under it.
 ///
@@ -19,15 +20,16 @@ pub(super) struct Serving {
     call: CallRef,
     /// `None` once it is done.
     work: Option<Work>,
+    span: CallSpan,
     _permit: Permit,
 }
 
 impl Serving {
     /// `begin` calls the handler's function.
-    pub(super) fn new(call: CallRef, permit: Permit, begin: impl FnOnce() -> Work) -> Self {
-        let work =
-            catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|_| Box::pin(async { Err(panicked()) }));
-        Serving { call, work: Some(work), _permit: permit }
+    pub(super) fn new(call: CallRef, permit: Permit, span: CallSpan, begin: impl FnOnce() -> Work) -> Self {
+        let work = catch_unwind(AssertUnwindSafe(|| span.within(begin)))
+            .unwrap_or_else(|_| Box::pin(async { Err(panicked()) }));
+        Serving { call, work: Some(work), span, _permit: permit }
     }
 }
 
@@ -35,8 +37,8 @@ impl Future for Serving {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(work) = &mut self.work else { return Poll::Ready(()) };
-        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let Serving { work: Some(work), span, .. } = &mut *self else { return Poll::Ready(()) };
+        let polled = catch_unwind(AssertUnwindSafe(|| span.within(|| work.as_mut().poll(cx))));
         let outcome: Outcome = match polled {
             Ok(Poll::Ready(outcome)) => outcome,
             Err(_) => Err(panicked()),
@@ -44,6 +46,9 @@ impl Future for Serving {
             // The handler has had its look at it. What it would answer is of no use.
             Ok(Poll::Pending) => Err(RpcError::new(Code::Canceled, "")),
         };
+        if let Err(error) = &outcome {
+            self.span.failed(error.code());
+        }
         self.work = None;
         self.call.conclude(outcome);
         Poll::Ready(())
