@@ -3,15 +3,13 @@
 //!
 //! `cargo test -p close-table --test hostile -- --nocapture` shows it.
 
-#[allow(dead_code)]
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Process, table};
+use close_table::process::Process;
+use close_table::text::table;
 
 const MEBI: u64 = 1 << 20;
 /// How long a connection must stay open after its answer to count as kept: longer than a server lingers.

@@ -7,8 +7,6 @@
 mod attacks;
 #[path = "hostile_http2/frames.rs"]
 mod frames;
-#[allow(dead_code)]
-mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -16,8 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use attacks::{Attack, attacks};
+use close_table::process::Process;
+use close_table::text::table;
 use frames::{GOAWAY, HEADERS, PREFACE, RST_STREAM, call, frame, settings, window_update};
-use support::{Process, table};
 
 /// How long a connection that has had enough may take to say so and end: it lingers for a second.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use connect_proto::call::{self, Duplex, Limits};
 use connect_proto::client::{CallConfig, Procedure, Request};
-use connect_proto::compress::{self, Compressions, Gzip};
+use connect_proto::compress::{self, Compressions};
 use connect_proto::error::{CloseReason, Code, ErrorDetail, RpcError};
 use connect_proto::metadata::Metadata;
 use connect_proto::server::{Incoming, MethodSpec, ServerConfig};
@@ -143,10 +143,13 @@ fn limits(message: u32) -> Limits {
 }
 
 fn compression(compression: Compression) -> Result<Option<Arc<dyn compress::Compression>>, Unsupported> {
-    match compression {
-        Compression::Identity => Ok(None),
-        Compression::Gzip => Ok(Some(Arc::new(Gzip::default()))),
-        other => Err(format!("unsupported compression {other:?}").into()),
+    match compression.wire_name() {
+        None => Err("unspecified compression".into()),
+        Some("identity") => Ok(None),
+        Some(name) => {
+            let known = Compressions::default().find(name).cloned();
+            known.map(Some).ok_or_else(|| format!("unsupported compression {name}").into())
+        }
     }
 }
 

@@ -1,4 +1,31 @@
-//! `connect-proto` on smol: [`Smol`] is the [`Runtime`] that a channel or a server is given.
+//! Clients and servers of the Connect RPC protocol, on smol.
+//!
+//! [`Smol`] is the [`Runtime`] that a [`Channel`] or a [`Server`] is given. All else is that of
+//! [`connect_proto_async`], and the same on every runtime.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use connect_proto_smol::{
+//!     Channel, ChannelConfig, Context, Procedure, Router, Server, ServerConfig, Smol,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! smol::block_on(async {
+//!     let runtime = Arc::new(Smol::global());
+//!     let echo = Procedure::new("/acme.v1.EchoService/Echo")?;
+//!     let router = Router::new(["json"]).unary(&echo, |_: Context, message: Bytes| async move { Ok(message) });
+//!     let address = "127.0.0.1:0".parse()?;
+//!     let server = Server::bind(runtime.clone(), &address, router, ServerConfig::default()).await?;
+//!
+//!     let url = format!("http://{}", server.local_address().ok_or("the server has an address")?);
+//!     let channel = Channel::new(runtime, ChannelConfig::new(&url, "json")?);
+//!     assert_eq!(channel.call(&echo).unary("\"hello\"").await?.message, "\"hello\"");
+//!     Ok(())
+//! })
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 pub use connect_proto_async::*;

@@ -1,8 +1,10 @@
-//! TCP on smol, behind tokio's traits of streams.
+//! Sockets on smol, behind tokio's traits of streams.
 
 use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,48 +12,74 @@ use connect_proto_async::{Address, BoxStream, Listener, Peer};
 use smol::Async;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Connects to the first address of the host that takes it.
 pub(crate) async fn connect(address: Address) -> io::Result<BoxStream> {
-    let stream = first_of(&address, "connect to", Async::<TcpStream>::connect).await?;
-    stream.get_ref().set_nodelay(true)?;
-    Ok(Box::new(SmolStream::new(stream)))
+    connect_to(&address).await.map_err(|error| with_context("connect to", &address, &error))
 }
 
-/// Listens at the first address of the host that can be had.
 pub(crate) async fn listen(address: Address) -> io::Result<Box<dyn Listener>> {
-    let listener = first_of(&address, "listen at", async |to| Async::<TcpListener>::bind(to)).await?;
-    Ok(Box::new(SmolListener(listener)))
+    listen_at(&address).await.map_err(|error| with_context("listen at", &address, &error))
 }
 
-/// Resolves an address and tries what it finds in turn. The error of the last one counts, and says what failed.
-async fn first_of<T, F>(address: &Address, deed: &str, attempt: impl Fn(SocketAddr) -> F) -> io::Result<T>
+/// Says in the error what failed: the system names neither the deed nor the address.
+fn with_context(deed: &str, address: &Address, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {deed} {address}: {error}"))
+}
+
+/// Connects; to the first address of a host that takes it.
+async fn connect_to(address: &Address) -> io::Result<BoxStream> {
+    match address {
+        Address::Tcp { host, port } => {
+            let stream = first_of(host, *port, Async::<TcpStream>::connect).await?;
+            stream.get_ref().set_nodelay(true)?;
+            Ok(Box::new(SmolStream::new(stream)))
+        }
+        #[cfg(unix)]
+        Address::Unix(path) => Ok(Box::new(SmolStream::new(Async::<UnixStream>::connect(path).await?))),
+        _ => Err(unsupported()),
+    }
+}
+
+/// Listens; at the first address of a host that can be had.
+async fn listen_at(address: &Address) -> io::Result<Box<dyn Listener>> {
+    match address {
+        Address::Tcp { host, port } => {
+            let listener = first_of(host, *port, async |to| Async::<TcpListener>::bind(to)).await?;
+            Ok(Box::new(SmolListener(listener)))
+        }
+        #[cfg(unix)]
+        Address::Unix(path) => {
+            let listener = Async::<UnixListener>::bind(path)?;
+            Ok(Box::new(SmolUnixListener { listener, path: path.clone() }))
+        }
+        _ => Err(unsupported()),
+    }
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "there are no such addresses here")
+}
+
+/// Resolves a host and tries what it finds in turn. The error of the last one counts.
+async fn first_of<T, F>(host: &str, port: u16, attempt: impl Fn(SocketAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>>,
 {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    match resolve(address).await {
-        Ok(found) => {
-            for to in found {
-                match attempt(to).await {
-                    Ok(done) => return Ok(done),
-                    Err(error) => failure = error,
-                }
-            }
+    for to in resolve(host, port).await? {
+        match attempt(to).await {
+            Ok(done) => return Ok(done),
+            Err(error) => failure = error,
         }
-        Err(error) => failure = error,
     }
-    Err(io::Error::new(failure.kind(), format!("cannot {deed} {address}: {failure}")))
+    Err(failure)
 }
 
-async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
-    let Address::Tcp { host, port } = address else {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "not an address of TCP"));
-    };
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse() {
-        return Ok(vec![SocketAddr::new(ip, *port)]);
+        return Ok(vec![SocketAddr::new(ip, port)]);
     }
     // The system's resolver blocks.
-    let to = (host.clone(), *port);
+    let to = (host.to_owned(), port);
     smol::unblock(move || Ok(to.to_socket_addrs()?.collect())).await
 }
 
@@ -72,19 +100,59 @@ impl Listener for SmolListener {
     }
 }
 
-struct SmolStream {
-    socket: Async<TcpStream>,
+#[cfg(unix)]
+struct SmolUnixListener {
+    listener: Async<UnixListener>,
+    path: std::path::PathBuf,
+}
+
+#[cfg(unix)]
+impl Listener for SmolUnixListener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
+        let (stream, _) = ready!(poll_io(&self.listener, Async::poll_readable, UnixListener::accept, cx))?;
+        Poll::Ready(Ok((Box::new(SmolStream::new(Async::new(stream)?)), Peer::default())))
+    }
+
+    fn local_address(&self) -> io::Result<Address> {
+        Ok(Address::Unix(self.path.clone()))
+    }
+}
+
+struct SmolStream<S> {
+    socket: Async<S>,
     /// Whether the last read took all that was there: there is nothing to read before the socket says so.
     is_drained: bool,
 }
 
-impl SmolStream {
-    fn new(socket: Async<TcpStream>) -> Self {
+impl<S> SmolStream<S> {
+    fn new(socket: Async<S>) -> Self {
         SmolStream { socket, is_drained: false }
     }
 }
 
-impl AsyncRead for SmolStream {
+/// What the standard library's sockets have in common beyond its traits.
+trait Socket {
+    /// Ends the sending side.
+    fn end(&self) -> io::Result<()>;
+}
+
+impl Socket for TcpStream {
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(unix)]
+impl Socket for UnixStream {
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl<S> AsyncRead for SmolStream<S>
+where
+    for<'a> &'a S: Read,
+{
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -102,7 +170,10 @@ impl AsyncRead for SmolStream {
     }
 }
 
-impl AsyncWrite for SmolStream {
+impl<S: Socket> AsyncWrite for SmolStream<S>
+where
+    for<'a> &'a S: Write,
+{
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         poll_io(&self.socket, Async::poll_writable, |mut socket| socket.write(bytes), cx)
     }
@@ -124,7 +195,7 @@ impl AsyncWrite for SmolStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.socket.get_ref().shutdown(Shutdown::Write))
+        Poll::Ready(self.socket.get_ref().end())
     }
 }
 

@@ -1,7 +1,36 @@
-//! `connect-proto` on tokio: [`Tokio`] is the [`Runtime`] that a channel or a server is given.
+//! Clients and servers of the Connect RPC protocol, on tokio.
+//!
+//! [`Tokio`] is the [`Runtime`] that a [`Channel`] or a [`Server`] is given. All else is that of
+//! [`connect_proto_async`], and the same on every runtime.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Bytes;
+//! use connect_proto_tokio::{
+//!     Channel, ChannelConfig, Context, Procedure, Router, Server, ServerConfig, Tokio,
+//! };
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let runtime = Arc::new(Tokio::current());
+//! let echo = Procedure::new("/acme.v1.EchoService/Echo")?;
+//! let router = Router::new(["json"]).unary(&echo, |_: Context, message: Bytes| async move { Ok(message) });
+//! let address = "127.0.0.1:0".parse()?;
+//! let server = Server::bind(runtime.clone(), &address, router, ServerConfig::default()).await?;
+//!
+//! let url = format!("http://{}", server.local_address().ok_or("the server has an address")?);
+//! let channel = Channel::new(runtime, ChannelConfig::new(&url, "json")?);
+//! assert_eq!(channel.call(&echo).unary("\"hello\"").await?.message, "\"hello\"");
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 pub use connect_proto_async::*;
+
+#[cfg(unix)]
+mod unix;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -56,6 +85,18 @@ impl Tokio {
         TcpListener::from_std(listener).map(|listener| self.listener(listener))
     }
 
+    async fn listen_at(&self, address: &Address) -> io::Result<Box<dyn Listener>> {
+        match address {
+            Address::Tcp { host, port } => {
+                let listener = TcpListener::bind((host.as_str(), *port)).await?;
+                Ok(Box::new(self.listener(listener)))
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => unix::listen(path, &self.handle),
+            _ => Err(unsupported()),
+        }
+    }
+
     /// Polls a future in the context of the runtime, whoever awaits it.
     fn inside<T>(&self, future: impl Future<Output = T> + Send + 'static) -> BoxFuture<T> {
         let handle = self.handle.clone();
@@ -84,21 +125,14 @@ impl Runtime for Tokio {
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
         let address = address.clone();
         self.inside(async move {
-            let stream = TcpStream::connect(host_and_port(&address)?)
-                .await
-                .map_err(|error| with_context("connect to", &address, &error))?;
-            stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as BoxStream)
+            connect(&address).await.map_err(|error| with_context("connect to", &address, &error))
         })
     }
 
     fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {
         let (tokio, address) = (self.clone(), address.clone());
         self.inside(async move {
-            let listener = TcpListener::bind(host_and_port(&address)?)
-                .await
-                .map_err(|error| with_context("listen at", &address, &error))?;
-            Ok(Box::new(tokio.listener(listener)) as Box<dyn Listener>)
+            tokio.listen_at(&address).await.map_err(|error| with_context("listen at", &address, &error))
         })
     }
 }
@@ -107,11 +141,21 @@ fn tokio_instant(origin: TokioInstant, at: Instant) -> TokioInstant {
     origin + Duration::from_nanos(at.as_nanos())
 }
 
-fn host_and_port(address: &Address) -> io::Result<(&str, u16)> {
+async fn connect(address: &Address) -> io::Result<BoxStream> {
     match address {
-        Address::Tcp { host, port } => Ok((host, *port)),
-        _ => Err(io::Error::new(io::ErrorKind::Unsupported, format!("{address} is not of TCP"))),
+        Address::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream))
+        }
+        #[cfg(unix)]
+        Address::Unix(path) => unix::connect(path).await,
+        _ => Err(unsupported()),
     }
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "there are no such addresses here")
 }
 
 /// Says in the error what failed: the system names neither the deed nor the address.
@@ -157,4 +201,17 @@ impl Listener for TokioListener {
     fn local_address(&self) -> io::Result<Address> {
         self.listener.local_addr().map(Address::from)
     }
+}
+
+/// The code of the documents, compiled with the tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/guide.md")]
+    struct Guide;
+
+    #[doc = include_str!("../../docs/limits.md")]
+    struct Limits;
 }

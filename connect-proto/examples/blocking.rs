@@ -1,7 +1,7 @@
 //! How to embed `connect-proto`: a connection on a blocking `TcpStream`, in either role.
 //!
 //! [`Driver::turn`] is the whole drive loop: bytes in, bytes out, time, notices. Everything about RPCs is in the
-//! `Connection` that it drives. `main` below shows both roles with it; the example `tour` is built on it too.
+//! `Connection` that it drives. `main` below shows both roles with it.
 
 #![allow(unreachable_pub)] // An example is a program, but other programs include this one as a module.
 
@@ -79,11 +79,6 @@ impl<R: Role> Driver<R> {
     /// The time on this connection's clock, for its commands.
     pub fn now(&self) -> Instant {
         Instant::ORIGIN.saturating_add(self.origin.elapsed())
-    }
-
-    /// This side's address of the TCP connection.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()
     }
 
     /// Goes on until there is something to act on, which is returned, or until `until` or the end of the connection.

@@ -76,7 +76,7 @@ impl Tour {
         let countdown = all(self.call("Countdown")?.server_stream("5")?).await?;
         self.line("server stream", "Countdown 5", &countdown, countdown == "5 4 3 2 1");
 
-        let (mut sender, receiver) = self.call("Sum")?.client_stream()?;
+        let (mut sender, mut receiver) = self.call("Sum")?.client_stream()?;
         for number in 1..=4 {
             sender.send(number.to_string()).await?;
         }

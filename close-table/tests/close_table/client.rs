@@ -6,126 +6,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use connect_proto::call::{Event, Kind, Processed};
+use connect_proto::call::{Event, Kind};
 use connect_proto::client::{Call, CallConfig, Procedure, Request};
 use connect_proto::connection::{CallClosed, CallId, Client, ConnectionConfig, Fate, Notice};
-use connect_proto::error::{CloseReason, LostKind, PeerMisbehaved};
-use connect_proto::http1::NotReusable;
 use connect_proto::message::Outbound;
 
+use close_table::budget::{Budget, RUNS, all_at_once};
+use close_table::measured::{Measured, check, print};
+use close_table::process::Process;
+use close_table::rows::{self, Row};
+
 use crate::blocking::Driver;
-use crate::support::{Process, show, table};
-use crate::{Budget, COMMAND, Expected, RUNS, SCHEDULING, all_at_once, closing, median};
-
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    /// What the peer does, as its path says.
-    pub(crate) path: String,
-    pub(crate) kind: Kind,
-    /// Whether the peer goes on before the call is closed, or once it was.
-    pub(crate) flows_before: bool,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) expected: Expected,
-    pub(crate) trailers: bool,
-    pub(crate) runs: usize,
-}
-
-fn rows(budget: Budget) -> Vec<Row> {
-    let drain = budget.drain;
-    let nothing = Duration::ZERO;
-    let (three_messages, late) = (3 * (1024 + 5), Duration::from_millis(budget.late));
-    let trickled = crate::trickled(budget);
-    let row = |name, path: &str, reason, fate, drained, closed| Row {
-        name,
-        path: path.to_owned(),
-        kind: Kind::ServerStream,
-        flows_before: false,
-        timeout: None,
-        expected: Expected { reason, fate, drained, closed, slack: SCHEDULING, processed: Processed::Yes },
-        trailers: false,
-        runs: if closed > Duration::from_secs(1) { 1 } else { RUNS },
-    };
-    let timed_out = |name, path: &str, drained| {
-        let fate = closing(NotReusable::ResponseUnread);
-        row(name, path, CloseReason::DrainTimedOut, fate, drained, drain.time)
-    };
-    let too_large = |name, path: &str, drained| {
-        let fate = closing(NotReusable::ResponseUnread);
-        row(name, path, CloseReason::DrainTooLarge, fate, drained, nothing)
-    };
-    let drained = |name, path: &str, closed| Row {
-        trailers: true,
-        ..row(name, path, CloseReason::Drained, Fate::Reusable, three_messages..=three_messages, closed)
-    };
-    let lost = |name, path: &str, kind, fate, drained| {
-        row(name, path, CloseReason::TransportLost(kind), closing(fate), drained, nothing)
-    };
-    let misbehaved = |name, path: &str, fault, fate, drained| {
-        row(name, path, CloseReason::PeerMisbehaved(fault), fate, drained, nothing)
-    };
-    let never_head = |name, kind| {
-        let mut row = Row { kind, ..timed_out(name, "NeverHead-", 0..=0) };
-        row.expected.processed = Processed::Unknown;
-        row
-    };
-    let after_end = |name, path: &str, fate| Row {
-        trailers: true,
-        ..misbehaved(name, path, PeerMisbehaved::DataAfterEndStream, fate, 0..=0)
-    };
-    let deadline = Duration::from_millis(400);
-    let mut past_deadline = Row {
-        timeout: Some(deadline),
-        ..row(
-            "silent, the call's deadline is first",
-            "Silent-",
-            CloseReason::Deadline,
-            closing(NotReusable::ResponseUnread),
-            0..=0,
-            nothing,
-        )
-    };
-    // It counts from the beginning of the call on.
-    past_deadline.expected.slack += deadline;
-    let full = drain.bytes - (1051 + 5)..=drain.bytes;
-    vec![
-        drained("about to end", "EndAfter-5", Duration::from_millis(5)),
-        drained("late end within the budget", &format!("EndAfter-{}", budget.late), late),
-        timed_out("silent", "Silent-", 0..=0),
-        timed_out("one byte every 50 ms", "Trickle-50", trickled),
-        Row { flows_before: true, ..too_large("flood of gzip", "FloodGzip-", full) },
-        never_head("never a response head", Kind::ServerStream),
-        never_head("never a response head, unary", Kind::Unary),
-        too_large("prefix that declares 3 GiB", "HugePrefix-", 0..=0),
-        lost("truncated: FIN inside a message", "CutOff-", LostKind::Eof, NotReusable::PeerClosed, 15..=15),
-        misbehaved(
-            "truncated: body ends inside a message",
-            "CutInside-",
-            PeerMisbehaved::TruncatedEnvelope,
-            Fate::Reusable,
-            15..=15,
-        ),
-        lost("reset", "Reset-", LostKind::Reset, NotReusable::Lost, 0..=0),
-        after_end(
-            "bytes after the end-stream, body open",
-            "AfterEnd-open",
-            closing(NotReusable::ResponseUnread),
-        ),
-        after_end("bytes after the end-stream, body ends", "AfterEnd-whole", Fate::Reusable),
-        past_deadline,
-    ]
-}
-
-/// What one run has measured.
-pub(crate) struct Measured {
-    pub(crate) in_close: Duration,
-    pub(crate) until_closed: Duration,
-    pub(crate) closed: CallClosed,
-    pub(crate) trailers: bool,
-    pub(crate) connections: usize,
-}
 
 pub(crate) fn run(budget: Budget) {
-    let rows = rows(budget);
+    let rows = rows::http1(budget);
     let results =
         all_at_once(&rows, |row| -> Vec<Measured> { (0..row.runs).map(|_| measure(row, budget)).collect() });
     let title = budget.title("Client closes a server stream after its first message");
@@ -141,55 +35,6 @@ pub(crate) fn run(budget: Budget) {
         }
     }
     check(&rows, &results);
-}
-
-pub(crate) fn print(title: &str, rows: &[Row], results: &[Vec<Measured>]) {
-    let header = [
-        "the peer",
-        "in close()",
-        "until Closed",
-        "reason",
-        "fate",
-        "processed",
-        "drained",
-        "trailers",
-        "TCP connections",
-    ];
-    let lines: Vec<Vec<String>> = rows
-        .iter()
-        .zip(results)
-        .map(|(row, runs)| {
-            let last = runs.last().expect("a row is run");
-            vec![
-                row.name.to_owned(),
-                show(least(runs)),
-                show(runs.iter().map(|run| run.until_closed).max().unwrap_or_default()),
-                format!("{:?}", last.closed.reason),
-                format!("{:?}", last.closed.fate),
-                format!("{:?}", last.closed.processed),
-                last.closed.drained.to_string(),
-                if last.trailers { "yes" } else { "no" }.to_owned(),
-                last.connections.to_string(),
-            ]
-        })
-        .collect();
-    println!("{}", table(title, &header, &lines));
-}
-
-/// What holds of every row.
-pub(crate) fn check(rows: &[Row], results: &[Vec<Measured>]) {
-    for (row, runs) in rows.iter().zip(results) {
-        for run in runs {
-            row.expected.check(row.name, &run.closed, run.until_closed);
-            assert_eq!(run.trailers, row.trailers, "{}: trailers", row.name);
-        }
-        assert!(runs.len() < RUNS || least(runs) < COMMAND, "{}: close() took {:?}", row.name, least(runs));
-    }
-    assert!(median(results.iter().flatten().map(|run| run.in_close).collect()) < COMMAND);
-}
-
-fn least(runs: &[Measured]) -> Duration {
-    runs.iter().map(|run| run.in_close).min().unwrap_or_default()
 }
 
 /// A stream is opened, its first message read, and closed; then another call is made.

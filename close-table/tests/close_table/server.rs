@@ -13,9 +13,11 @@ use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
 use connect_proto::server::{MethodSpec, ServerConfig};
 
+use close_table::budget::{Budget, COMMAND, Expected, RUNS, SCHEDULING, all_at_once, median};
+use close_table::process::Process;
+use close_table::text::{show, table};
+
 use crate::blocking::Driver;
-use crate::support::{Process, show, table};
-use crate::{Budget, COMMAND, Expected, RUNS, SCHEDULING, all_at_once, closing, median};
 
 /// More than two sockets can hold between them.
 const LARGE: usize = 32 << 20;
@@ -48,12 +50,12 @@ fn rows(budget: Budget) -> Vec<Row> {
     };
     let unread = |name, what: &str, drained, closed, lingers| Row {
         lingers: Some(lingers),
-        ..row(name, what, CloseReason::Complete, closing(NotReusable::RequestUnread), drained, closed)
+        ..row(name, what, CloseReason::Complete, Fate::Closing(NotReusable::RequestUnread), drained, closed)
     };
     let lost = |name, what: &str, kind, fate| {
-        row(name, what, CloseReason::TransportLost(kind), closing(fate), 0..=0, nothing)
+        row(name, what, CloseReason::TransportLost(kind), Fate::Closing(fate), 0..=0, nothing)
     };
-    let trickled = crate::trickled(budget);
+    let trickled = budget.trickled();
     let full = drain.bytes..=drain.bytes;
     let late = Duration::from_millis(budget.late);
     let mut stalled = Row {
@@ -63,7 +65,7 @@ fn rows(budget: Budget) -> Vec<Row> {
             "an answer of 32 MiB is not read",
             "UnreadAnswer-",
             CloseReason::WriteStalled,
-            closing(NotReusable::WriteStalled),
+            Fate::Closing(NotReusable::WriteStalled),
             0..=0,
             budget.stall,
         )

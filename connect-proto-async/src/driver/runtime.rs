@@ -4,7 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::task::{Context, Poll};
 
 use connect_proto::Instant;
@@ -77,6 +79,8 @@ pub enum Address {
         /// The port; 0 to listen at any.
         port: u16,
     },
+    /// The path of a Unix socket. To listen there, it must be free: the file of an earlier listener is in the way.
+    Unix(PathBuf),
 }
 
 impl From<SocketAddr> for Address {
@@ -85,11 +89,33 @@ impl From<SocketAddr> for Address {
     }
 }
 
+/// From `host:port`, with an IPv6 address in brackets.
+impl FromStr for Address {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let (host, port) = text.rsplit_once(':').ok_or(InvalidAddress)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let port = port.parse().map_err(|_| InvalidAddress)?;
+        match bare.unwrap_or(host) {
+            "" => Err(InvalidAddress),
+            host if bare.is_none() && host.contains(':') => Err(InvalidAddress),
+            host => Ok(Address::Tcp { host: host.to_owned(), port }),
+        }
+    }
+}
+
+/// A text that is not an [`Address`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("address is not of the form host:port")]
+pub struct InvalidAddress;
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -100,12 +126,30 @@ impl fmt::Display for Address {
 pub struct Peer {
     /// Its address, where the transport has one.
     pub address: Option<SocketAddr>,
+    /// The certificates that it has shown, its own first; none without TLS, or if it was not asked.
+    #[cfg(feature = "tls")]
+    pub certificates: Vec<crate::tls::rustls::pki_types::CertificateDer<'static>>,
 }
 
 impl Peer {
     /// A peer at an address.
     #[must_use]
     pub fn at(address: SocketAddr) -> Self {
-        Peer { address: Some(address) }
+        Peer { address: Some(address), ..Peer::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_it_is_shown() {
+        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:443"] {
+            assert_eq!(text.parse::<Address>().map(|address| address.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "localhost", ":80", "[]:80", "::1", "localhost:70000", "localhost:http"] {
+            assert_eq!(text.parse::<Address>(), Err(InvalidAddress), "{text:?}");
+        }
     }
 }

@@ -46,7 +46,8 @@ pub(crate) struct State<R: Role> {
     is_severed: bool,
 }
 
-/// Those who hold a handle of a call. A call without one has its events thrown away.
+/// Those who hold a handle of a call, and those who wait for it. A call of which nobody holds one has its events thrown
+/// away, and can still be sent on.
 #[derive(Debug, Default)]
 struct Party {
     /// How many they are.
@@ -180,11 +181,9 @@ impl<R: Role> State<R> {
         self.is_severed
     }
 
-    /// Leaves a waker of somebody who waits for a call and has joined it.
+    /// Leaves a waker of somebody who waits for a call that is there, or whose end is kept.
     pub(crate) fn wait(&mut self, id: CallId, wait: Wait, cx: &Context<'_>) {
-        if let Some(party) = self.parties.get_mut(&id) {
-            party.waiters.wait(wait, cx);
-        }
+        self.parties.entry(id).or_default().waiters.wait(wait, cx);
     }
 
     /// One more holds a handle of the call.
@@ -219,7 +218,8 @@ impl<R: Role> State<R> {
     pub(crate) fn forget(&mut self, id: CallId) {
         if let Entry::Occupied(mut party) = self.parties.entry(id) {
             party.get_mut().members -= 1;
-            if party.get().members == 0 {
+            // A sender may still wait, for the room or the end of the call.
+            if party.get().members == 0 && party.get().waiters.sender.is_none() {
                 party.remove();
             }
         }
@@ -255,16 +255,20 @@ impl<R: Role> State<R> {
     pub(super) fn rouse(&mut self, id: CallId, wakers: &mut Vec<Waker>) -> bool {
         let Some(party) = self.parties.get_mut(&id) else { return false };
         wakers.extend(party.waiters.take());
-        !party.only_end
+        party.members > 0 && !party.only_end
     }
 
     /// The call is over: so much for whoever sends or receives. True if there is somebody to [tell](Self::tell) the end.
     pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) -> bool {
-        let Some(party) = self.parties.get_mut(&id) else { return false };
-        let Waiters { receiver, sender, .. } = &mut party.waiters;
+        let Entry::Occupied(mut party) = self.parties.entry(id) else { return false };
+        let Waiters { receiver, sender, .. } = &mut party.get_mut().waiters;
         wakers.extend(receiver.take().into_iter().chain(sender.take()));
-        party.end = Some(closed);
-        true
+        party.get_mut().end = Some(closed);
+        let is_held = party.get().members > 0;
+        if !is_held {
+            party.remove();
+        }
+        is_held
     }
 
     /// Those who give the connection out know that the call is over: so much for whoever waits for its end.

@@ -1,10 +1,11 @@
 //! The task of a connection: it alone touches the socket and the timer.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use connect_proto::Instant;
@@ -13,18 +14,21 @@ use connect_proto::error::LostKind;
 use connect_proto::http1::Shutdown;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::alarm::Alarm;
+use super::alarm::{Alarm, within};
 use super::runtime::BoxStream;
 use super::shared::{Shared, State};
 
 /// Turns of one poll, after which other tasks have their turn.
 const MAX_TURNS: usize = 32;
 /// Slices of one vectored write.
-const SLICES: usize = 64;
+const SLICES: usize = 32;
 /// Bytes to make room for before a read: at first, and when reads fill what there is.
 const MIN_READ: usize = 8 << 10;
 // More than that an allocator is likely to fetch from the system each time, page by page.
 const MAX_READ: usize = 64 << 10;
+
+/// How long a stream that is closed may take to get out what was written.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a role does with its connection, beside what the handles of calls do.
 pub(crate) trait Attendant<R: Role>: Send + Unpin {
@@ -246,7 +250,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             match shutdown {
                 Shutdown::Write if self.output == Output::Open => self.output = Output::Ending,
                 Shutdown::Write => {}
-                Shutdown::Close => self.stream = None,
+                Shutdown::Close => self.hang_up(cx),
             }
         }
         moved |= self.is_wanted(&state);
@@ -287,6 +291,18 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         {
             // A socket that the peer has reset cannot be shut down any more, which is as good.
             self.output = Output::Ended;
+        }
+    }
+
+    /// Closes the stream. One that holds back some of what was written, as TLS may, still gets it out.
+    fn hang_up(&mut self, cx: &mut Context<'_>) {
+        let Some(mut stream) = self.stream.take().filter(|_| self.output != Output::Ended) else { return };
+        if Pin::new(&mut stream).poll_shutdown(cx).is_pending() {
+            let runtime = self.shared.runtime().clone();
+            self.shared.runtime().spawn(Box::pin(async move {
+                let ended = poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx));
+                within(&*runtime, FAREWELL, ended).await;
+            }));
         }
     }
 
@@ -337,10 +353,12 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 /// How a connection was lost, by what the system says.
 pub(crate) fn lost(error: &io::Error) -> LostKind {
     match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-            LostKind::Reset
-        }
-        io::ErrorKind::UnexpectedEof => LostKind::Eof,
+        // A stream that ends where it must not, as TLS without a close_notify, is no better than one that was reset: what
+        // came before may have been cut off.
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => LostKind::Reset,
         _ => LostKind::Failed,
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod server;
 
 use bytes::Bytes;
 use connect_proto::call;
-use connect_proto::error::{ApiMisuse, CloseReason, Code};
+use connect_proto::error::{ApiMisuse, CloseReason, Code, RpcError};
 use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
 
@@ -56,6 +56,18 @@ pub enum SendError {
     Misuse(#[from] ApiMisuse),
 }
 
+/// For a handler, which may end by it. A client's receiver knows more: it has the server's verdict.
+impl From<SendError> for RpcError {
+    fn from(error: SendError) -> Self {
+        let code = match error {
+            SendError::TooLarge { .. } => Code::ResourceExhausted,
+            SendError::Closed(reason) => reason.code().unwrap_or(Code::Canceled),
+            SendError::Misuse(misuse) => return misuse.into(),
+        };
+        RpcError::new(code, error.to_string())
+    }
+}
+
 impl SendError {
     /// What became of a message, or else the message itself, for which there is no room yet.
     fn from_core(sent: Result<(), call::SendError>) -> Result<Result<(), SendError>, Outbound> {
@@ -98,5 +110,11 @@ impl OpenError {
             OpenError::TooLarge { .. } => Code::ResourceExhausted,
             OpenError::Misuse(_) => Code::InvalidArgument,
         }
+    }
+}
+
+impl From<OpenError> for RpcError {
+    fn from(error: OpenError) -> Self {
+        RpcError::new(error.code(), error.to_string())
     }
 }

@@ -38,10 +38,13 @@ struct Backlog {
 }
 
 impl Place {
-    pub(super) fn of(address: &Address) -> Self {
-        let Address::Tcp { host, port } = address;
+    pub(super) fn of(address: &Address) -> io::Result<Self> {
+        let Address::Tcp { host, port } = address else {
+            let error = format!("{address} is not of TCP, which alone is simulated");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+        };
         let host = if host == "localhost" { "127.0.0.1" } else { host };
-        Place { host: host.to_owned(), port: *port }
+        Ok(Place { host: host.to_owned(), port: *port })
     }
 
     pub(super) fn address(&self) -> Address {

@@ -43,6 +43,7 @@ impl Runtime for SimRuntime {
         let runtime = self.clone();
         let place = Place::of(address);
         Box::pin(async move {
+            let place = place?;
             match runtime.0.with(|world| world.plan_dial(&place)) {
                 Dial::Answered(after) => sleep(&runtime, after).await,
                 Dial::Refused => return Err(refused(&place)),
@@ -57,6 +58,7 @@ impl Runtime for SimRuntime {
         let shared = Arc::clone(&self.0);
         let place = Place::of(address);
         Box::pin(async move {
+            let place = place?;
             let place = shared.with(|world| world.listen(place))?;
             Ok(Box::new(SimListener { shared, place }) as Box<dyn Listener>)
         })

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::suite::{self, Case, sleep, spawn, within};
@@ -255,3 +256,4 @@ fn dropping_the_simulation_drops_its_tasks() {
 }
 
 mod faults;
+mod workload;

@@ -404,7 +404,7 @@ pub enum Notice {
     /// Server: a request's head has come; look at it and start or refuse it.
     Incoming(CallId),
     /// The call has events. Told again after the next look at its events, as long as there are more; and without one when
-    /// [`Event::Writable`](crate::call::Event::Writable) or the verdict joins them.
+    /// [`Event::Writable`] or the verdict joins them.
     Readable(CallId),
     /// The call is over, and what became of the connection is known. The last notice of a call, after all of its
     /// events were polled; the call is gone with it.

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::Code;
+use super::{ApiMisuse, Code};
 
 /// Why an RPC failed, as its peer or its handler says: data, not a fault of this library's caller.
 ///
@@ -85,6 +85,13 @@ impl RpcError {
     /// The metadata, to add to or to take from.
     pub fn metadata_mut(&mut self) -> &mut HeaderMap {
         &mut self.0.metadata
+    }
+}
+
+/// For a handler that ends by a mistake of its own.
+impl From<ApiMisuse> for RpcError {
+    fn from(misuse: ApiMisuse) -> Self {
+        RpcError::new(Code::Internal, misuse.to_string())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::ConnectionId;
+use super::{ConnectionId, Protocol};
 
 /// Names a call in a pool. None is used twice; a later call has a greater ticket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Assigned<C, W> {
 pub(crate) struct Lease {
     /// The connection.
     pub(crate) connection: ConnectionId,
+    /// What that speaks.
+    pub(crate) protocol: Protocol,
     /// The call.
     pub(crate) ticket: Ticket,
     pub(super) refusals: u32,

@@ -318,12 +318,12 @@ impl<C: Clone, W> Pool<C, W> {
             return None;
         }
         let number = self.number();
-        let (token, before) = self.members.change(connection, |open| {
+        let (token, protocol, before) = self.members.change(connection, |open| {
             open.calls += 1;
-            (open.connection.clone(), std::mem::replace(&mut open.used, number))
+            (open.connection.clone(), open.protocol, std::mem::replace(&mut open.used, number))
         })?;
         self.counters.reuses += u64::from(before > 0);
-        Some((token, Lease { connection, ticket, refusals }))
+        Some((token, Lease { connection, protocol, ticket, refusals }))
     }
 
     /// Whether those that wait need one more connection to be made: over HTTP/1.1 one for each, over HTTP/2 one for all.

@@ -68,14 +68,14 @@ impl CallBuilder {
         let message = message.into();
         let deadline = self.request.timeout.map(|timeout| self.connections.now().saturating_add(timeout));
         let mut receiver = self.attempt(deadline, message.clone())?;
-        let failed = match receiver.take_response().await {
+        let failed = match receiver.response().await {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
         if failed.code() != Code::Unavailable || !may_try_again(receiver.ended().await.closed) {
             return Err(failed);
         }
-        self.attempt(deadline, message)?.take_response().await
+        self.attempt(deadline, message)?.response().await
     }
 
     /// Makes a unary call of which the receiver is held: to close it instead of dropping it, or to have its headers first.
@@ -91,8 +91,7 @@ impl CallBuilder {
     fn attempt(&self, deadline: Option<Instant>, message: Bytes) -> Result<Receiver, RpcError> {
         let mut request = self.request.clone();
         request.timeout = deadline.map(|deadline| deadline.saturating_duration_since(self.connections.now()));
-        self.open_with_message(request, message)
-            .map_err(|error| RpcError::new(error.code(), error.to_string()))
+        Ok(self.open_with_message(request, message)?)
     }
 
     /// Makes a call with one message, which a stream of messages answers.
@@ -120,7 +119,7 @@ impl CallBuilder {
     /// # Errors
     /// What is wrong with the call itself, [`OpenError::FullDuplexOverHttp1`] among it. All else is told by the receiver.
     pub fn bidi(mut self, duplex: Duplex) -> Result<(Sender, Receiver), OpenError> {
-        if duplex == Duplex::Full && self.connections.protocol() == Protocol::Http1 {
+        if duplex == Duplex::Full && self.connections.target().expected() == Protocol::Http1 {
             return Err(OpenError::FullDuplexOverHttp1);
         }
         self.request.kind = Kind::Bidi(duplex);

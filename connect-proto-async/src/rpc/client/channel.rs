@@ -8,13 +8,19 @@ use connect_proto::client::{CallConfig, Procedure};
 use connect_proto::connection::ConnectionConfig;
 use connect_proto::error::ApiMisuse;
 use http::Uri;
+use http::uri::{Authority, Scheme};
 
 use super::call::CallBuilder;
 use super::connections::Connections;
+#[cfg(feature = "tls")]
+use super::target::Secure;
+use super::target::Target;
 use crate::driver::alarm::within;
 use crate::driver::pool::{PoolConfig, PoolCounters};
 use crate::driver::runtime::{Address, Runtime};
 use crate::driver::shared::BACKSTOP;
+#[cfg(feature = "tls")]
+use crate::tls::rustls::pki_types::ServerName;
 
 /// What a channel connects to, and what its connections and its calls may cost.
 #[derive(Clone, Debug)]
@@ -22,6 +28,12 @@ use crate::driver::shared::BACKSTOP;
 pub struct ChannelConfig {
     /// Where to connect to. By default the host and port of the URI.
     pub address: Address,
+    /// How TLS is spoken, with the host of the URI as the server's name. An `https` URI needs it, others do not use it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::ClientTls>,
+    /// The server's name for TLS, if the URI is of `https`.
+    #[cfg(feature = "tls")]
+    server_name: Option<ServerName<'static>>,
     /// How connections are made, kept and given up; HTTP/1.1 or HTTP/2.
     pub pool: PoolConfig,
     /// The limits of each connection.
@@ -38,10 +50,10 @@ pub enum ConfigError {
     #[error("invalid URI: {0}")]
     Invalid(#[from] http::uri::InvalidUri),
     /// Its scheme is not one that can be spoken here.
-    #[error("the URI's scheme is not http")]
+    #[error("the URI's scheme is not {}", if cfg!(feature = "tls") { "http or https" } else { "http" })]
     Scheme,
-    /// It has no host, or more than a scheme, a host and a port.
-    #[error("the URI is not of the form http://host:port")]
+    /// It has no host, or more than a scheme, a host and a port; or, of a Unix socket, no path.
+    #[error("the URI is not of the form http://host:port, https://host:port or unix:/path")]
     Form,
     /// The codec's name is not one.
     #[error(transparent)]
@@ -49,29 +61,62 @@ pub enum ConfigError {
 }
 
 impl ChannelConfig {
-    /// The defaults, for the server at a URI such as `http://127.0.0.1:8080`, with messages in a codec such as `proto`.
+    /// The defaults, for the server at a URI such as `http://127.0.0.1:8080` or, at a Unix socket, `unix:/run/greet.sock`,
+    /// with messages in a codec such as `proto`. With the feature `tls` it may be of `https`.
     ///
     /// # Errors
     /// What is wrong with the URI or with the codec's name.
     pub fn new(uri: &str, codec: &str) -> Result<Self, ConfigError> {
+        if let Some(path) = uri.strip_prefix("unix:") {
+            return ChannelConfig::at_socket(path, codec);
+        }
         let uri: Uri = uri.parse()?;
         let parts = uri.into_parts();
         let scheme = parts.scheme.ok_or(ConfigError::Form)?;
-        if scheme != http::uri::Scheme::HTTP {
-            return Err(ConfigError::Scheme);
-        }
+        let default_port = match scheme.as_str() {
+            "http" => 80,
+            "https" if cfg!(feature = "tls") => 443,
+            _ => return Err(ConfigError::Scheme),
+        };
         let authority = parts.authority.ok_or(ConfigError::Form)?;
         if parts.path_and_query.is_some_and(|path| path != "/") || authority.as_str().contains('@') {
             return Err(ConfigError::Form);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(ChannelConfig {
-            address: Address::Tcp { host, port: authority.port_u16().unwrap_or(80) },
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            server_name: server_name(&scheme, &host)?,
+            address: Address::Tcp { host, port: authority.port_u16().unwrap_or(default_port) },
             pool: PoolConfig::default(),
             connection: ConnectionConfig::default(),
             calls: CallConfig::new(scheme, authority, codec)?,
         })
     }
+
+    /// A socket has no authority of its own: `localhost` stands in for it.
+    fn at_socket(path: &str, codec: &str) -> Result<Self, ConfigError> {
+        if path.is_empty() {
+            return Err(ConfigError::Form);
+        }
+        Ok(ChannelConfig {
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            server_name: None,
+            address: Address::Unix(path.into()),
+            pool: PoolConfig::default(),
+            connection: ConnectionConfig::default(),
+            calls: CallConfig::new(Scheme::HTTP, Authority::from_static("localhost"), codec)?,
+        })
+    }
+}
+
+#[cfg(feature = "tls")]
+fn server_name(scheme: &Scheme, host: &str) -> Result<Option<ServerName<'static>>, ConfigError> {
+    let is_secure = *scheme == Scheme::HTTPS;
+    is_secure.then(|| ServerName::try_from(host.to_owned())).transpose().map_err(|_| ConfigError::Form)
 }
 
 /// A client's way to a server: makes calls, on connections that it makes, keeps and gives up as needed.
@@ -86,8 +131,14 @@ pub struct Channel {
 impl Channel {
     /// A channel. It connects when it is first called on.
     pub fn new(runtime: Arc<dyn Runtime>, config: ChannelConfig) -> Self {
-        let ChannelConfig { address, pool, connection, calls } = config;
-        Channel { connections: Connections::new(runtime, address, pool, connection), calls: Arc::new(calls) }
+        let target = Target {
+            address: config.address,
+            protocol: config.pool.protocol,
+            #[cfg(feature = "tls")]
+            secure: config.server_name.map(|name| Secure { tls: config.tls, name }),
+        };
+        let connections = Connections::new(runtime, target, config.pool, config.connection);
+        Channel { connections, calls: Arc::new(config.calls) }
     }
 
     /// A channel on the same connections, whose calls have other settings in common.

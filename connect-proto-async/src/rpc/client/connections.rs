@@ -11,13 +11,14 @@ use connect_proto::client::Call;
 use connect_proto::connection::{CallClosed, Client, ConnectionConfig, Fate};
 use connect_proto::error::{Code, RpcError};
 
-use super::dial::{Abandon, Dial};
+use super::dial::{Abandon, Dial, Dialled};
 use super::keeper::Keeper;
 use super::slot::Slot;
+use super::target::Target;
 use crate::driver::pool::{
     Action, Assigned, Assignment, ConnectionId, Failure, Pool, PoolConfig, PoolCounters, Protocol, Ticket,
 };
-use crate::driver::runtime::{Address, Runtime};
+use crate::driver::runtime::Runtime;
 use crate::driver::shared::Shared;
 
 type Machine = Pool<Arc<Shared<Client>>, Arc<Slot>>;
@@ -27,8 +28,7 @@ type Decision = Action<Arc<Shared<Client>>, Arc<Slot>>;
 #[derive(Debug)]
 pub(super) struct Connections {
     runtime: Arc<dyn Runtime>,
-    address: Address,
-    protocol: Protocol,
+    target: Target,
     config: ConnectionConfig,
     state: Mutex<State>,
 }
@@ -52,11 +52,11 @@ struct State {
 impl Connections {
     pub(super) fn new(
         runtime: Arc<dyn Runtime>,
-        address: Address,
-        pool: PoolConfig,
+        target: Target,
+        mut pool: PoolConfig,
         config: ConnectionConfig,
     ) -> Arc<Self> {
-        let protocol = pool.protocol;
+        pool.protocol = target.expected();
         let state = State {
             pool: Pool::new(pool),
             dials: BTreeMap::new(),
@@ -66,8 +66,7 @@ impl Connections {
             keeper: None,
             kept: None,
         };
-        let connections =
-            Arc::new(Connections { runtime, address, protocol, config, state: Mutex::new(state) });
+        let connections = Arc::new(Connections { runtime, target, config, state: Mutex::new(state) });
         connections.runtime.spawn(Box::pin(Keeper::new(Arc::downgrade(&connections))));
         connections
     }
@@ -80,12 +79,8 @@ impl Connections {
         self.runtime.now()
     }
 
-    pub(super) fn address(&self) -> &Address {
-        &self.address
-    }
-
-    pub(super) fn protocol(&self) -> Protocol {
-        self.protocol
+    pub(super) fn target(&self) -> &Target {
+        &self.target
     }
 
     pub(super) fn config(&self) -> &ConnectionConfig {
@@ -131,13 +126,13 @@ impl Connections {
         });
     }
 
-    pub(super) fn dialled(self: &Arc<Self>, id: ConnectionId, dialled: io::Result<Arc<Shared<Client>>>) {
+    pub(super) fn dialled(self: &Arc<Self>, id: ConnectionId, dialled: io::Result<Dialled>) {
         self.tell(|state, now| {
             state.dials.remove(&id);
             match dialled {
-                Ok(shared) => {
+                Ok(Dialled { shared, protocol }) => {
                     state.alive.insert(id, shared.clone());
-                    state.pool.dialled(now, id, shared, self.protocol);
+                    state.pool.dialled(now, id, shared, protocol);
                 }
                 Err(error) => state.pool.dial_failed(now, id, error),
             }
@@ -273,7 +268,7 @@ impl Connections {
             }
             Action::Assign(Assigned { call: slot, connection, lease }) => {
                 match slot.attach(&connection, lease.connection) {
-                    Ok(Some(false)) if self.protocol == Protocol::Http2 => self.decide(
+                    Ok(Some(false)) if lease.protocol == Protocol::Http2 => self.decide(
                         |state, now| {
                             state.pool.filled(now, lease.connection);
                             None

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
-use connect_proto::connection::{ClientConnection, ConnectionConfig};
+use connect_proto::connection::{Client, ClientConnection, ConnectionConfig};
 
 use super::connections::Connections;
 use super::steward::Steward;
@@ -21,8 +21,14 @@ pub(super) struct Dial {
     id: ConnectionId,
     backed_off: u32,
     abandon: Arc<Abandon>,
-    stream: BoxFuture<io::Result<BoxStream>>,
+    connecting: BoxFuture<io::Result<(BoxStream, Protocol)>>,
     is_done: bool,
+}
+
+/// A connection that was made.
+pub(super) struct Dialled {
+    pub(super) shared: Arc<Shared<Client>>,
+    pub(super) protocol: Protocol,
 }
 
 /// Gives a dial up.
@@ -44,8 +50,8 @@ impl Dial {
         backed_off: u32,
         abandon: Arc<Abandon>,
     ) -> Self {
-        let stream = connections.runtime().connect(connections.address());
-        Dial { connections: Arc::downgrade(connections), id, backed_off, abandon, stream, is_done: false }
+        let connecting = connections.target().connect(&**connections.runtime());
+        Dial { connections: Arc::downgrade(connections), id, backed_off, abandon, connecting, is_done: false }
     }
 }
 
@@ -57,10 +63,13 @@ impl Future for Dial {
             self.is_done = true;
             return Poll::Ready(());
         }
-        let Poll::Ready(dialled) = self.stream.as_mut().poll(cx) else { return Poll::Pending };
+        let Poll::Ready(dialled) = self.connecting.as_mut().poll(cx) else { return Poll::Pending };
         self.is_done = true;
         if let Some(connections) = self.connections.upgrade() {
-            let dialled = dialled.map(|stream| begin(&connections, self.id, self.backed_off, stream));
+            let dialled = dialled.map(|(stream, protocol)| {
+                let shared = begin(&connections, self.id, self.backed_off, stream, protocol);
+                Dialled { shared, protocol }
+            });
             connections.dialled(self.id, dialled);
         }
         Poll::Ready(())
@@ -84,9 +93,10 @@ fn begin(
     id: ConnectionId,
     backed_off: u32,
     stream: BoxStream,
-) -> Arc<Shared<connect_proto::connection::Client>> {
+    protocol: Protocol,
+) -> Arc<Shared<Client>> {
     let now = connections.now();
-    let connection = match connections.protocol() {
+    let connection = match protocol {
         Protocol::Http1 => ClientConnection::http1(now, connections.config()),
         Protocol::Http2 => ClientConnection::http2(now, &back_off(connections.config(), backed_off)),
     };

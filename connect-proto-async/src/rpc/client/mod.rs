@@ -10,6 +10,7 @@ mod receiver;
 mod sender;
 mod slot;
 mod steward;
+mod target;
 
 pub use call::CallBuilder;
 pub use channel::{Channel, ChannelConfig, ConfigError};

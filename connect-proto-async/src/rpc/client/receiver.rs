@@ -68,15 +68,12 @@ impl Receiver {
         }
     }
 
-    /// The whole response of a call that has exactly one message.
+    /// The whole response of a call that has exactly one message, to be asked for once. Afterwards [`ended`](Self::ended) tells
+    /// how the call ended, such as whether one that failed may have been processed.
     ///
     /// # Errors
     /// Why the call failed, with the response's headers and trailers as its metadata.
-    pub async fn response(mut self) -> Result<Response, RpcError> {
-        self.take_response().await
-    }
-
-    pub(super) async fn take_response(&mut self) -> Result<Response, RpcError> {
+    pub async fn response(&mut self) -> Result<Response, RpcError> {
         let message = match self.only().await {
             Ok(message) => message,
             Err(error) => {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use connect_proto::Instant;
-use connect_proto::call::{Closed, Event, Input, Processed};
+use connect_proto::call::{Closed, Event, Input, Phase, Processed};
 use connect_proto::client::Call;
 use connect_proto::connection::{CallClosed, CallId, Client, Fate, OpenError};
 use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, PeerMisbehaved, RpcError};
@@ -264,7 +264,8 @@ impl Slot {
         }
     }
 
-    /// Aborts the call, of which the receiver hears.
+    /// Aborts the call, of which the receiver hears; but not one whose sending side has had its end, by a close or by the
+    /// server's verdict.
     pub(super) fn drop_sender(&self) {
         let now = self.now();
         let mut state = self.lock();
@@ -274,7 +275,9 @@ impl Slot {
                 state.wake();
             }
             Place::Live { shared, id, .. } => shared.command(|connection, now| {
-                if let Some(mut call) = connection.connection.call(*id) {
+                if let Some(mut call) = connection.connection.call(*id)
+                    && !matches!(call.state(), Phase::Draining | Phase::Ending)
+                {
                     call.abort(now, AbortReason::Dropped);
                 }
             }),
@@ -322,10 +325,13 @@ impl Slot {
                 ticket
             }
             Place::Live { shared, id, .. } => {
-                return shared.command(|connection, now| {
+                let sender = shared.command(|connection, now| {
                     live(connection, *id, now);
                     connection.await_end(*id, now);
+                    // There will be no room for it any more.
+                    connection.take_sender(*id)
                 });
+                return sender.into_iter().for_each(Waker::wake);
             }
             Place::Over(_) => return,
         };

@@ -2,6 +2,8 @@
 
 mod context;
 mod handle;
+#[cfg(feature = "tls")]
+mod handshake;
 mod host;
 mod router;
 mod service;

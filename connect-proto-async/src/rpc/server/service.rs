@@ -13,8 +13,11 @@ use connect_proto::connection::{ConnectionConfig, Server as ServerRole, ServerCo
 use connect_proto::server as core;
 
 use super::Router;
+#[cfg(feature = "tls")]
+use super::handshake::handshake;
 use super::host::Host;
 use crate::driver::alarm::within;
+use crate::driver::pool::Protocol;
 use crate::driver::runtime::{Address, BoxStream, Listener, Peer, Runtime, Timer};
 use crate::driver::shared::{BACKSTOP, Shared};
 use crate::driver::task::Task;
@@ -39,6 +42,12 @@ pub struct ServerConfig {
     pub max_connection_age: Option<Duration>,
     /// How long the calls of such a connection may still take. 30 s.
     pub max_connection_age_grace: Duration,
+    /// How TLS is spoken. Not at all by default.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::tls::ServerTls>,
+    /// How long the TLS handshake of a connection may take. 10 s.
+    #[cfg(feature = "tls")]
+    pub tls_handshake_timeout: Duration,
 }
 
 impl Default for ServerConfig {
@@ -50,6 +59,10 @@ impl Default for ServerConfig {
             max_calls: None,
             max_connection_age: None,
             max_connection_age_grace: Duration::from_secs(30),
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tls")]
+            tls_handshake_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -68,6 +81,9 @@ pub struct ServerCounters {
     pub connections: u64,
     /// Times that accepting failed.
     pub accept_errors: u64,
+    /// TLS handshakes that failed or took too long.
+    #[cfg(feature = "tls")]
+    pub tls_failures: u64,
     /// Calls whose handlers were begun.
     pub calls: u64,
     /// Calls that were refused since there were too many at once.
@@ -97,18 +113,28 @@ pub(super) struct Service {
     calls: AtomicU64,
     calls_shed: AtomicU64,
     accept_errors: AtomicU64,
+    #[cfg(feature = "tls")]
+    tls_failures: AtomicU64,
 }
 
 /// The connections.
 #[derive(Debug, Default)]
 struct Crowd {
-    connections: BTreeMap<u64, Arc<Shared<ServerRole>>>,
+    connections: BTreeMap<u64, Stage>,
     accepted: u64,
     is_stopping: bool,
     /// The accept loop, while there are too many, or while nobody comes.
     acceptor: Option<Waker>,
     /// Those who wait for the last connection to end.
     watchers: Vec<Waker>,
+}
+
+/// How far a connection is.
+#[derive(Debug)]
+enum Stage {
+    /// There is nothing on it yet that the server would have to wait for. Its task is woken when the server stops.
+    New(Option<Waker>),
+    Open(Arc<Shared<ServerRole>>),
 }
 
 /// The place of a call among those at work.
@@ -131,7 +157,7 @@ impl Server {
     }
 
     /// Serves what a listener accepts, in tasks of the runtime, until it is [shut down](Server::shutdown). Over HTTP/1.1
-    /// and, by prior knowledge, HTTP/2: the client's first bytes tell.
+    /// and, by prior knowledge, HTTP/2: the client's first bytes tell, if it has not been agreed on with TLS.
     pub fn start(
         runtime: Arc<dyn Runtime>,
         listener: Box<dyn Listener>,
@@ -148,6 +174,8 @@ impl Server {
             calls: AtomicU64::new(0),
             calls_shed: AtomicU64::new(0),
             accept_errors: AtomicU64::new(0),
+            #[cfg(feature = "tls")]
+            tls_failures: AtomicU64::new(0),
         });
         let accept = Accept { service: service.clone(), listener, pause: None };
         service.runtime.spawn(Box::pin(accept));
@@ -167,6 +195,8 @@ impl Server {
         ServerCounters {
             connections: service.crowd().accepted,
             accept_errors: service.accept_errors.load(Ordering::Relaxed),
+            #[cfg(feature = "tls")]
+            tls_failures: service.tls_failures.load(Ordering::Relaxed),
             calls: service.calls.load(Ordering::Relaxed),
             calls_shed: service.calls_shed.load(Ordering::Relaxed),
         }
@@ -192,7 +222,7 @@ impl Server {
             return ShutdownReport::default();
         }
         let calls_cut = service.at_work.load(Ordering::Relaxed);
-        let cut: Vec<_> = service.crowd().connections.values().cloned().collect();
+        let cut = service.crowd().open();
         cut.iter().for_each(|connection| connection.sever());
         // Nothing is left that could take long: no socket, no handler.
         poll_fn(|cx| service.poll_empty(cx)).await;
@@ -223,33 +253,55 @@ impl Service {
 
     /// Serves a connection in a task of its own.
     fn serve(self: &Arc<Self>, stream: BoxStream, peer: Peer) {
-        let now = self.runtime.now();
-        let shared = Shared::new(self.runtime.clone(), ServerConnection::new(now, &self.config.connection));
-        let retires = self.config.max_connection_age.map(|age| now.saturating_add(age));
-        let task = Task::new(shared.clone(), stream, Host::new(self.clone(), peer, retires));
-        let key = {
-            let mut crowd = self.crowd();
-            crowd.accepted += 1;
-            let key = crowd.accepted;
-            crowd.connections.insert(key, shared);
-            key
-        };
-        let membership = Membership { service: self.clone(), key };
+        let membership = self.enter();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.config.tls.clone() {
+            self.runtime.spawn(Box::pin(async move {
+                let Some(secured) = handshake(&membership, &tls, stream).await else { return };
+                let peer = Peer { certificates: secured.certificates, ..peer };
+                if let Some(task) = membership.begin(secured.stream, peer, secured.protocol) {
+                    task.await;
+                }
+            }));
+            return;
+        }
+        let Some(task) = membership.begin(stream, peer, None) else { return };
         self.runtime.spawn(Box::pin(async move {
             let _membership = membership;
             task.await;
         }));
     }
 
+    fn enter(self: &Arc<Self>) -> Membership {
+        let mut crowd = self.crowd();
+        crowd.accepted += 1;
+        let key = crowd.accepted;
+        crowd.connections.insert(key, Stage::New(None));
+        Membership { service: self.clone(), key }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn runtime(&self) -> &dyn Runtime {
+        &*self.runtime
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn handshake_failed(&self) {
+        self.tls_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn stop(&self, grace: Duration) {
-        let (acceptor, connections) = {
+        let (wakers, connections) = {
             let mut crowd = self.crowd();
             crowd.is_stopping = true;
-            (crowd.acceptor.take(), crowd.connections.values().cloned().collect::<Vec<_>>())
+            let mut wakers: Vec<Waker> = crowd.acceptor.take().into_iter().collect();
+            wakers.extend(crowd.connections.values_mut().filter_map(|stage| match stage {
+                Stage::New(waker) => waker.take(),
+                Stage::Open(_) => None,
+            }));
+            (wakers, crowd.open())
         };
-        if let Some(acceptor) = acceptor {
-            acceptor.wake();
-        }
+        wakers.into_iter().for_each(Waker::wake);
         for connection in connections {
             connection.command(|state, now| state.connection.shut_down(now, grace));
         }
@@ -284,10 +336,59 @@ impl Drop for Permit {
     }
 }
 
-/// The place of a connection among those that are open. It is given up with the connection's task, however that ends.
-struct Membership {
-    service: Arc<Service>,
+impl Crowd {
+    /// The connections that may carry calls.
+    fn open(&self) -> Vec<Arc<Shared<ServerRole>>> {
+        let open = self.connections.values().filter_map(|stage| match stage {
+            Stage::New(_) => None,
+            Stage::Open(shared) => Some(shared.clone()),
+        });
+        open.collect()
+    }
+}
+
+/// The place of a connection among those that are there. It is given up with the connection's task, however that ends.
+pub(super) struct Membership {
+    pub(super) service: Arc<Service>,
     key: u64,
+}
+
+impl Membership {
+    /// Whether the server stops. If not, whoever asks is woken when it does.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_stopping(&self, cx: &Context<'_>) -> bool {
+        let mut crowd = self.service.crowd();
+        if let Some(Stage::New(waker)) = crowd.connections.get_mut(&self.key) {
+            *waker = Some(cx.waker().clone());
+        }
+        crowd.is_stopping
+    }
+
+    /// What drives the connection, by what it speaks if that is known. `None` if the server stops.
+    fn begin(
+        &self,
+        stream: BoxStream,
+        peer: Peer,
+        protocol: Option<Protocol>,
+    ) -> Option<Task<ServerRole, Host>> {
+        let service = &self.service;
+        let (now, config) = (service.runtime.now(), &service.config);
+        let connection = match protocol {
+            None => ServerConnection::new(now, &config.connection),
+            Some(Protocol::Http1) => ServerConnection::http1(now, &config.connection),
+            Some(Protocol::Http2) => ServerConnection::http2(now, &config.connection),
+        };
+        let shared = Shared::new(service.runtime.clone(), connection);
+        {
+            let mut crowd = service.crowd();
+            if crowd.is_stopping {
+                return None;
+            }
+            crowd.connections.insert(self.key, Stage::Open(shared.clone()));
+        }
+        let retires = config.max_connection_age.map(|age| now.saturating_add(age));
+        Some(Task::new(shared, stream, Host::new(service.clone(), peer, retires)))
+    }
 }
 
 impl Drop for Membership {

@@ -18,8 +18,10 @@ fn loopback(port: u16) -> Address {
 }
 
 fn port_of(address: &Address) -> u16 {
-    let Address::Tcp { port, .. } = address;
-    *port
+    match address {
+        Address::Tcp { port, .. } => *port,
+        Address::Unix(path) => panic!("{} has no port", path.display()),
+    }
 }
 
 async fn listen(runtime: &dyn Runtime) -> (Box<dyn Listener>, Address) {

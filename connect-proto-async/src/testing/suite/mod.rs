@@ -52,6 +52,8 @@ macro_rules! runtime_suite {
             an_end_comes_when_the_connection_is_free
             a_mute_connection_gets_no_more_calls
             dropping_aborts
+            a_waiting_sender_hears_of_the_end
+            a_sender_may_go_after_a_close
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
