@@ -29,18 +29,18 @@ enum Kind {
 }
 
 pub(crate) const CASES: [Case; 12] = [
-    Case::unary("unary/128/h1", 128, 100_000, 64, 1),
-    Case::unary("unary/128/h2", 128, 200_000, 4, 16),
-    Case::unary("unary/16k/h1", 16 << 10, 50_000, 64, 1),
-    Case::unary("unary/16k/h2", 16 << 10, 50_000, 4, 16),
-    Case::stream("server_stream/16/h1", Kind::ServerStream, 16, 10_000, 1_000, 1),
-    Case::stream("server_stream/16/h2", Kind::ServerStream, 16, 10_000, 1_000, 4),
-    Case::stream("server_stream/64k/h1", Kind::ServerStream, 64 << 10, 100, 200, 1),
-    Case::stream("server_stream/64k/h2", Kind::ServerStream, 64 << 10, 100, 200, 4),
-    Case::stream("client_stream/16/h1", Kind::ClientStream, 16, 10_000, 1_000, 1),
-    Case::stream("client_stream/16/h2", Kind::ClientStream, 16, 10_000, 1_000, 4),
-    Case::stream("client_stream/64k/h1", Kind::ClientStream, 64 << 10, 100, 200, 1),
-    Case::stream("client_stream/64k/h2", Kind::ClientStream, 64 << 10, 100, 200, 4),
+    Case::unary("unary/128/h1", 128, 40_000, 64, 1),
+    Case::unary("unary/128/h2", 128, 60_000, 4, 16),
+    Case::unary("unary/16k/h1", 16 << 10, 20_000, 64, 1),
+    Case::unary("unary/16k/h2", 16 << 10, 20_000, 4, 16),
+    Case::stream("server_stream/16/h1", Kind::ServerStream, 16, 10_000, 200, 1),
+    Case::stream("server_stream/16/h2", Kind::ServerStream, 16, 10_000, 200, 4),
+    Case::stream("server_stream/64k/h1", Kind::ServerStream, 64 << 10, 100, 60, 1),
+    Case::stream("server_stream/64k/h2", Kind::ServerStream, 64 << 10, 100, 60, 4),
+    Case::stream("client_stream/16/h1", Kind::ClientStream, 16, 10_000, 200, 1),
+    Case::stream("client_stream/16/h2", Kind::ClientStream, 16, 10_000, 200, 4),
+    Case::stream("client_stream/64k/h1", Kind::ClientStream, 64 << 10, 100, 60, 1),
+    Case::stream("client_stream/64k/h2", Kind::ClientStream, 64 << 10, 100, 60, 4),
 ];
 
 /// What a server did in the median round.

@@ -18,10 +18,10 @@ use super::alarm::{Alarm, within};
 use super::runtime::BoxStream;
 use super::shared::{Shared, State};
 
-/// Turns of one poll, after which other tasks have their turn.
-const MAX_TURNS: usize = 32;
+/// Turns of one poll, after which other tasks have their turn: before what is to be handled piles up.
+const MAX_TURNS: usize = 2;
 /// Slices of one vectored write.
-const SLICES: usize = 64;
+const SLICES: usize = 32;
 /// Bytes to make room for before a read: at first, and when reads fill what there is.
 const MIN_READ: usize = 8 << 10;
 // More than that an allocator is likely to fetch from the system each time, page by page.

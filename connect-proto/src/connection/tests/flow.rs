@@ -1,8 +1,12 @@
 //! Back-pressure in both directions.
 
+use std::io::IoSlice;
+
 use super::*;
 use crate::call::SendError;
+use crate::connection::{Connection, Notice};
 use crate::testing::{Heard, peer, secs};
+use crate::time::Instant;
 use crate::wire::envelope::Flags;
 
 fn message(len: usize) -> Vec<u8> {
@@ -228,5 +232,33 @@ fn a_slow_reader_holds_no_more_than_the_window_and_one_read() {
         let event = server.end.connection.call(id).unwrap().poll_event(now);
         popped += usize::from(matches!(event, Some(crate::call::Event::Message(_))));
         server.run();
+    }
+}
+
+/// A driver that is told again and again is kept busy for nothing.
+#[test]
+fn room_that_nobody_looks_at_is_told_once_for_each_refusal() {
+    let mut client = Alone::calling(BIDI);
+    client.run();
+    let (id, now) = (client.end.call_id().unwrap(), client.now());
+    for _ in 0..2 {
+        while client.end.send(vec![b'x'; 10_000]).is_ok() {}
+        let connection = &mut client.end.connection;
+        write_all(connection, now);
+        assert_eq!(connection.poll_ready(), Some(Notice::Readable(id)));
+        write_all(connection, now);
+        assert_eq!(connection.poll_ready(), None);
+    }
+}
+
+fn write_all(connection: &mut Connection<Client>, now: Instant) {
+    loop {
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = connection.output(now, &mut slices);
+        let len = slices[..filled].iter().map(|slice| slice.len()).sum();
+        if len == 0 {
+            return;
+        }
+        connection.handle_written(now, len);
     }
 }
