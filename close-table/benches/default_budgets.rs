@@ -1,4 +1,4 @@
-//! The close tables on every runtime, with the default budgets: `cargo bench -p close-table`.
+//! The close tables on every runtime, with the default budgets: `cargo bench -p close-table --bench default_budgets`.
 
 use close_table::budget::Budget;
 use close_table::closing::{self, Setting};

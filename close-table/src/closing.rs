@@ -133,7 +133,11 @@ fn measure(row: &Row, channel: &Channel, protocol: Protocol, peer: &mut Process)
     };
     let mut receiver = opened.expect("a call");
     if row.path.starts_with("NeverHead") {
-        thread::sleep(A_WHILE);
+        // Nothing tells that the request has gone out, other than that there is a connection for it.
+        while peer.ask("connections") == "0" {
+            thread::sleep(A_WHILE);
+        }
+        thread::sleep(4 * A_WHILE);
     } else {
         let message = block_on(receiver.recv()).expect("the call goes on");
         assert!(message.is_some(), "{}: no message", row.name);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use connect_proto_async::testing::suite::spawn;
+use connect_proto_async::testing::suite::{spawn, within};
 use connect_proto_async::{Channel, ChannelConfig, Ending, Protocol, Receiver, Runtime};
 use smol::block_on;
 
@@ -21,6 +21,9 @@ const HOSTS: usize = 5;
 const RAMP: usize = 100;
 /// Streams of a connection over HTTP/2. A server allows 250.
 const PER_CONNECTION: usize = 200;
+
+/// How long to wait for a stream's first message.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The crowd.
 #[derive(Clone, Copy, Debug)]
@@ -130,10 +133,13 @@ impl Crowd {
                 .take(RAMP.min(self.streams - receivers.len()))
                 .map(|channel| {
                     let call = channel.call(&server::silent()).server_stream("a request");
-                    spawn(&**runtime, async {
+                    let clock = runtime.clone();
+                    spawn(&**runtime, async move {
                         let mut receiver = call.expect("a call");
-                        let message = receiver.recv().await.expect("the stream goes on");
-                        assert!(message.is_some(), "the stream has a message");
+                        // It waits in vain if the server has no file descriptor left for it.
+                        let message =
+                            within(&*clock, PATIENCE, receiver.recv()).await.expect("a message in time");
+                        assert!(message.expect("the stream goes on").is_some(), "the stream has a message");
                         receiver
                     })
                 })

@@ -336,7 +336,9 @@ impl Slot {
                 ticket
             }
             Place::Live { shared, id, .. } => {
-                let sender = shared.command(|connection, now| {
+                // A limit begins by this, which the connection's own clock may be too late for.
+                let sender = shared.command(|connection, told| {
+                    let now = now.max(told);
                     live(connection, *id, now);
                     connection.await_end(*id, now);
                     // There will be no room for it any more.
