@@ -21,7 +21,8 @@ use smol::{Executor, block_on, future};
 fn close_tables() {
     let peers = (env!("CARGO_BIN_EXE_peer"), env!("CARGO_BIN_EXE_peer_http2"));
     let runtimes: Vec<_> = runtimes::each().collect();
-    let tables: [(fn(Setting<'_>, Budget), Budget); 3] = [
+    type Table = fn(Setting<'_>, Budget);
+    let tables: [(Table, Budget); 3] = [
         (closing::http1, Budget::small_http1()),
         (closing::http2, Budget::small_http2()),
         (closing::dialling, Budget::small_http1()),
