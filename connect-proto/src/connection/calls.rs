@@ -301,8 +301,9 @@ impl<S: Side> Entry<S> {
         max: usize,
     ) {
         let Stage::Live(live) = &mut self.stage else { return };
-        let mut left = max;
+        let (mut left, mut has_written) = (max, false);
         while let Some(transmit) = live.call.poll_transmit(left) {
+            has_written = true;
             match transmit {
                 Transmit::Head { parts, body } => {
                     self.head_at = Some(now);
@@ -322,7 +323,9 @@ impl<S: Side> Entry<S> {
                 Transmit::StopReceiving => engine.stop_receiving(now, stream),
             }
         }
-        live.written();
+        if has_written {
+            live.written();
+        }
     }
 }
 

@@ -44,7 +44,9 @@ impl<L: Link> Carrier for Wire<L> {
 impl<M: Machine> Live<M> {
     /// Moves what the call wants to send to the link, as far as there is room.
     fn pull<L: Link<Out = M::Head>>(&mut self, wire: &mut Wire<L>, now: Instant) {
+        let mut has_written = false;
         while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
+            has_written = true;
             match transmit {
                 Transmit::Head { parts, body } => self.send_head(wire, now, &parts, body),
                 Transmit::Data(chunk) => wire.link.send_data(now, chunk),
@@ -53,7 +55,9 @@ impl<M: Machine> Live<M> {
                 Transmit::StopReceiving => wire.link.stop_receiving(now),
             }
         }
-        self.written();
+        if has_written {
+            self.written();
+        }
     }
 
     fn send_head<L: Link<Out = M::Head>>(

@@ -1,5 +1,7 @@
 //! Back-pressure in both directions.
 
+use std::io::IoSlice;
+
 use super::*;
 use crate::call::SendError;
 use crate::testing::{Heard, peer, secs};
@@ -114,6 +116,26 @@ fn a_transport_that_takes_nothing_stops_the_sender() {
     assert_eq!(p.server.messages().len(), accepted);
     p.answer("pong");
     p.assert_quiescent();
+}
+
+#[test]
+fn room_that_nobody_makes_use_of_is_told_once() {
+    let mut p = Pair::open(BIDI);
+    while p.client.send(vec![b'x'; 1000]).is_ok() {}
+    let (now, connection) = (p.now(), &mut p.client.connection);
+    let mut told = 0;
+    // The events are never polled.
+    for _ in 0..1000 {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let filled = connection.output(now, &mut slices);
+        let written: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+        if written > 0 {
+            told = 0;
+            connection.handle_written(now, written);
+        }
+        told += std::iter::from_fn(|| connection.poll_ready()).count();
+    }
+    assert!(told <= 1, "{told} notices of the same");
 }
 
 #[test]
