@@ -54,6 +54,7 @@ macro_rules! runtime_suite {
             dropping_aborts
             a_late_dropped_sender_takes_nothing_away
             a_dropped_sender_does_not_end_a_drain
+            whoever_waits_hears_of_the_end
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
