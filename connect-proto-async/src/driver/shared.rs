@@ -215,10 +215,17 @@ impl<R: Role> State<R> {
         }
     }
 
-    /// Whoever looked at the call's events has gone.
-    pub(crate) fn leave(&mut self, id: CallId, now: Instant) {
+    /// Whoever looked at the call's events has gone. Those are to be woken who still wait for events or for room.
+    pub(crate) fn leave(&mut self, id: CallId, now: Instant) -> Option<Waiters> {
         self.await_end(id, now);
+        let left = self.parties.get_mut(&id).map(|party| party.waiters.take_all_but_watchers());
         self.forget(id);
+        left
+    }
+
+    /// Whether somebody looks at the call's events.
+    pub(crate) fn is_looked_at(&self, id: CallId) -> bool {
+        self.parties.get(&id).is_some_and(|party| !party.only_end)
     }
 
     /// Whoever waited for the call's end has gone.
@@ -268,8 +275,7 @@ impl<R: Role> State<R> {
     /// The call is over: so much for whoever sends or receives. True if there is somebody to [tell](Self::tell) the end.
     pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) -> bool {
         let Entry::Occupied(mut party) = self.parties.entry(id) else { return false };
-        let Waiters { receiver, sender, .. } = &mut party.get_mut().waiters;
-        wakers.extend(receiver.take().into_iter().chain(sender.take()));
+        wakers.extend(party.get_mut().waiters.take_all_but_watchers().take());
         party.get_mut().end = Some(closed);
         let is_held = party.get().members > 0;
         if !is_held {
@@ -331,6 +337,11 @@ impl Waiters {
             Wait::End if self.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) => {}
             Wait::End => self.watchers.push(cx.waker().clone()),
         }
+    }
+
+    /// Those who wait for anything but the end.
+    fn take_all_but_watchers(&mut self) -> Waiters {
+        Waiters { receiver: self.receiver.take(), sender: self.sender.take(), watchers: Vec::new() }
     }
 
     /// All of them, to be woken.

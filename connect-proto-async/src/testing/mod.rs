@@ -23,6 +23,7 @@ mod net;
 mod runtime;
 pub mod suite;
 mod trace;
+pub mod workload;
 mod world;
 
 use std::future::Future;
@@ -175,6 +176,12 @@ impl Sim {
     #[must_use]
     pub fn trace(&self) -> String {
         self.shared.with(|world| world.trace.to_string())
+    }
+
+    /// How many faults have come so far: of connections, and attempts to connect that failed for no other reason.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.shared.with(|world| world.trace.faults())
     }
 
     /// A number that two runs share if and only if (but for a freak of chance) the same happened in both.

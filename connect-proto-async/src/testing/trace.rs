@@ -28,12 +28,13 @@ pub(super) enum Event {
 
 pub(super) struct Trace {
     hasher: DefaultHasher,
+    faults: u64,
     kept: Option<Vec<(Instant, Event)>>,
 }
 
 impl Trace {
     pub(super) fn new(keep: bool) -> Self {
-        Trace { hasher: DefaultHasher::new(), kept: keep.then(Vec::new) }
+        Trace { hasher: DefaultHasher::new(), faults: 0, kept: keep.then(Vec::new) }
     }
 
     pub(super) fn keep(&mut self) {
@@ -42,9 +43,16 @@ impl Trace {
 
     pub(super) fn note(&mut self, now: Instant, event: Event) {
         (now, &event).hash(&mut self.hasher);
+        if let Event::Fault(..) | Event::Dialling { dial: Dial::Refused | Dial::Unanswered, .. } = event {
+            self.faults += 1;
+        }
         if let Some(kept) = &mut self.kept {
             kept.push((now, event));
         }
+    }
+
+    pub(super) fn faults(&self) -> u64 {
+        self.faults
     }
 
     pub(super) fn fingerprint(&self) -> u64 {

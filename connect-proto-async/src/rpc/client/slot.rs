@@ -369,7 +369,10 @@ impl Slot {
     /// Nobody waits for anything of the call any more.
     pub(super) fn leave(&self) {
         if let Place::Live { shared, id, .. } = &self.lock().place {
-            shared.command(|connection, now| connection.leave(*id, now));
+            let left = shared.command(|connection, now| connection.leave(*id, now));
+            if let Some(mut left) = left {
+                left.take().for_each(Waker::wake);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use connect_proto::call::{self, Event};
@@ -36,9 +36,9 @@ impl CallRef {
 
     /// Answers, all in one.
     pub(super) fn conclude(&self, outcome: Outcome) {
-        self.shared.command(|state, now| {
+        let left = self.shared.command(|state, now| {
             // An answer to a call that has ended meanwhile is of no use to anybody.
-            let Some(mut call) = state.connection.call(self.id) else { return state.forget(self.id) };
+            let Some(mut call) = state.connection.call(self.id) else { return state.leave(self.id, now) };
             let (trailers, verdict) = match outcome {
                 Ok(Conclusion { headers, message: Some(message), trailers }) => {
                     let headers = if headers.is_empty() { Ok(()) } else { call.send_headers(now, headers) };
@@ -52,8 +52,12 @@ impl CallRef {
                 // With trailers that cannot be sent; this answer has none.
                 let _ = call.finish(now, Metadata::new(), Err(internal(&misuse)));
             }
-            state.leave(self.id, now);
+            state.leave(self.id, now)
         });
+        // The handler may have given its streams to others.
+        if let Some(mut left) = left {
+            left.take().for_each(Waker::wake);
+        }
     }
 
     /// Why the call has ended under its handler; `None` while it goes on. Then whoever asks is woken by its end.
@@ -139,6 +143,9 @@ impl Requests {
             let mut call = state.connection.call(*id)?;
             let is_writable = inbox::fill(&mut self.inbox, || call.poll_event(now));
             if self.inbox.is_empty() {
+                if !state.is_looked_at(*id) {
+                    return None; // The handler has answered.
+                }
                 state.wait(*id, Wait::Receive, cx);
             }
             Some(if is_writable { state.take_sender(*id) } else { None })

@@ -55,6 +55,7 @@ macro_rules! runtime_suite {
             a_waiting_sender_hears_of_the_end
             a_sender_may_go_after_a_close
             a_late_dropped_sender_takes_nothing_away
+            whoever_waits_hears_of_the_end
             a_handler_sees_its_client_go
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down

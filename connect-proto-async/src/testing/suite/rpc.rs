@@ -442,6 +442,41 @@ pub async fn a_late_dropped_sender_takes_nothing_away(runtime: Arc<dyn Runtime>)
     }
 }
 
+/// Whoever gets the streams of a handler hears of the call's end, and so does a sender of its receiver's.
+pub async fn whoever_waits_hears_of_the_end(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let heir = Arc::new(std::sync::Mutex::new(None));
+        let (inner, bequest) = (runtime.clone(), heir.clone());
+        let chat = move |_: Context, mut requests: Requests, _: Responses| {
+            let (runtime, bequest) = (inner.clone(), bequest.clone());
+            async move {
+                let heir = super::spawn(&*runtime, async move { requests.recv().await.is_err() });
+                *bequest.lock().expect("no panic") = Some(heir);
+                sleep(&*runtime, Duration::from_millis(20)).await;
+                Err::<(), _>(RpcError::new(Code::Aborted, "enough"))
+            }
+        };
+        let router = Router::new(["text"]).bidi(&procedure("Chat"), Duplex::Half, chat);
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let server =
+            Server::bind(runtime.clone(), &address, router, ServerConfig::default()).await.expect("a port");
+        let channel = channel(&runtime, &server, protocol);
+        let call = channel.call(&procedure("Chat"));
+        let (sender, mut receiver) = call.clone().bidi(Duplex::Half).expect("a call");
+        assert_eq!(receiver.recv().await.expect_err("enough").code(), Code::Aborted, "{protocol:?}");
+        let heir = heir.lock().expect("no panic").take().expect("a handler");
+        assert!(within(&*runtime, Duration::from_secs(5), heir).await.expect("it hears of it"));
+        drop(sender);
+
+        let (mut sender, receiver) = call.bidi(Duplex::Half).expect("a call");
+        let sending =
+            super::spawn(&*runtime, async move { while sender.send(vec![0; 60 << 10]).await.is_ok() {} });
+        sleep(&*runtime, Duration::from_millis(5)).await;
+        drop(receiver);
+        within(&*runtime, Duration::from_secs(5), sending).await.expect("it hears of it");
+    }
+}
+
 /// A handler is dropped when its client has given up, and whoever works for it is told why.
 pub async fn a_handler_sees_its_client_go(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {

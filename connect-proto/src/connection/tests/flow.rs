@@ -121,6 +121,26 @@ fn a_transport_that_takes_nothing_stops_the_sender() {
 }
 
 #[test]
+fn room_that_nobody_makes_use_of_is_told_once() {
+    let mut p = Pair::open(BIDI);
+    while p.client.send(vec![b'x'; 1000]).is_ok() {}
+    let (now, connection) = (p.now(), &mut p.client.connection);
+    let mut told = 0;
+    // The events are never polled.
+    for _ in 0..1000 {
+        let mut slices = [IoSlice::new(&[]); 8];
+        let filled = connection.output(now, &mut slices);
+        let written: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+        if written > 0 {
+            told = 0;
+            connection.handle_written(now, written);
+        }
+        told += std::iter::from_fn(|| connection.poll_ready()).count();
+    }
+    assert!(told <= 1, "{told} notices of the same");
+}
+
+#[test]
 fn a_pair_of_slow_wires_only_takes_longer() {
     for capacity in [1, 2, 3, 7, 64] {
         for kind in KINDS {
