@@ -1,0 +1,176 @@
+// The service, as connect-es serves it. What each procedure does is told in the README.
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+import { setTimeout as pause } from "node:timers/promises";
+import { StringValueSchema } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { InteropService, message } from "./schema.mjs";
+
+/** What breaks a call off. */
+const breakOff = createContextKey(() => {});
+
+/** How calls have ended, by their x-id. */
+const outcomes = new Map();
+
+/** Serves on a free port; the URL. */
+export async function serve(transport) {
+  const handler = connectNodeAdapter({
+    routes,
+    contextValues: (request) =>
+      createContextValues().set(breakOff, () =>
+        request.stream ? request.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR) : request.socket.destroy(),
+      ),
+  });
+  const server = transport === "h1" ? http.createServer(handler) : http2.createServer(handler);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+function routes(router) {
+  const implement = (name, handler) => router.rpc(InteropService.method[name], handler);
+  implement("echo", (request, context) => {
+    answerMetadata(context, context.responseHeader, context.responseTrailer);
+    return request;
+  });
+  implement("query", (request, context) => message(`${context.requestMethod} ${request.value}`));
+  implement("fail", (request, context) => {
+    throw failure(context, request.value);
+  });
+  implement("wait", (_, context) => noted(context, () => ended(context)));
+  implement("outcome", outcome);
+  implement("join", (requests, context) =>
+    noted(context, async () => {
+      const texts = [];
+      for await (const request of requests) {
+        texts.push(request.value);
+      }
+      answerMetadata(context, context.responseHeader, context.responseTrailer);
+      return message(texts.join(","));
+    }),
+  );
+  implement("count", count);
+  implement("hold", (request, context) => notedStream(context, hold(request, context)));
+  implement("chat", (requests, context) => notedStream(context, chat(requests, context)));
+}
+
+async function outcome(request) {
+  for (let tries = 0; tries < 500 && !outcomes.has(request.value); tries++) {
+    await pause(10);
+  }
+  return message(outcomes.get(request.value) ?? "none");
+}
+
+async function* count(request, context) {
+  answerMetadata(context, context.responseHeader, context.responseTrailer);
+  const [count, size] = request.value.split("x").map(Number);
+  for (let at = 0; at < count; at++) {
+    yield message(String(at).padEnd(size ?? 0, "x"));
+  }
+}
+
+async function* hold(request, context) {
+  answerMetadata(context, context.responseHeader, context.responseTrailer);
+  const how = request.value;
+  if (how !== "mute") {
+    yield message("first");
+  }
+  switch (how) {
+    case "soon":
+      await pause(200);
+      yield message("second");
+      return;
+    case "silent":
+    case "mute":
+      await ended(context);
+      return;
+    case "flood":
+      for (;;) {
+        yield message("x".repeat(16 << 10));
+      }
+    case "fail":
+      // The stream has the trailers.
+      throw failure({ requestHeader: new Headers() }, "after a message");
+    case "cancel":
+      throw new ConnectError("by the server", Code.Canceled);
+    case "break":
+      // After the message has gone out.
+      await pause(50);
+      context.values.get(breakOff)();
+      await ended(context);
+      return;
+    default:
+      throw new ConnectError("no such way to hold a stream", Code.InvalidArgument);
+  }
+}
+
+async function* chat(requests, context) {
+  answerMetadata(context, context.responseHeader, context.responseTrailer);
+  yield* requests;
+}
+
+/** Waits until the call has ended. */
+async function ended({ signal }) {
+  if (!signal.aborted) {
+    await once(signal, "abort");
+  }
+  throw signal.reason;
+}
+
+/** Does a handler's work, and notes how its call ends, if it has an id. */
+async function noted(context, work) {
+  try {
+    const answer = await work();
+    note(context, "done");
+    return answer;
+  } catch (error) {
+    note(context, "broken");
+    throw error;
+  }
+}
+
+async function* notedStream(context, work) {
+  // A stream that nobody takes from any more is returned from.
+  let outcome = "broken";
+  try {
+    yield* work;
+    outcome = "done";
+  } finally {
+    note(context, outcome);
+  }
+}
+
+function note({ requestHeader, signal }, outcome) {
+  const id = requestHeader.get("x-id");
+  if (id !== null) {
+    const timedOut = ConnectError.from(signal.reason).code === Code.DeadlineExceeded;
+    outcomes.set(id, !signal.aborted ? outcome : timedOut ? "deadline_exceeded" : "canceled");
+  }
+}
+
+/** Sets what goes before an answer, and after it. */
+function answerMetadata(context, headers, trailers) {
+  const { requestHeader } = context;
+  for (const [asked, answer] of [["x-ask", ""], ["x-ask-bin", "-bin"]]) {
+    const value = requestHeader.get(asked);
+    if (value !== null) {
+      headers?.set(`x-header${answer}`, value);
+      trailers.set(`x-trailer${answer}`, value);
+    }
+  }
+  const encoding = requestHeader.get("content-encoding") ?? requestHeader.get("connect-content-encoding");
+  headers?.set("x-encoding", encoding ?? "identity");
+  const left = context.timeoutMs?.();
+  if (left !== undefined) {
+    headers?.set("x-time-left", String(Math.trunc(left)));
+  }
+}
+
+function failure(context, text) {
+  const detail = { desc: StringValueSchema, value: { value: "detail" } };
+  const failure = new ConnectError(text, Code.FailedPrecondition, undefined, [detail]);
+  answerMetadata(context, undefined, failure.metadata);
+  return failure;
+}
