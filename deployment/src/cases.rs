@@ -9,6 +9,7 @@ use connect_proto_tokio::{Channel, Code, Duplex, Receiver, RpcError, Sender};
 use futures_util::future::{BoxFuture, try_join_all};
 use tokio::time::sleep;
 
+use crate::proxy::{Front, Version};
 use crate::upstream::{HEADER, TRAILER, failure};
 use crate::way::{Failed, Observed, Outcome, PATIENCE, Way, ensure, soon};
 
@@ -124,7 +125,7 @@ async fn late_error(way: &Way) -> Outcome {
 
 async fn client_stream(way: &Way) -> Outcome {
     let (call, observed) = way.call(&way.channel()?, "Collect");
-    let (mut sender, receiver) = call.client_stream()?;
+    let (mut sender, mut receiver) = call.client_stream()?;
     for count in 1..=5 {
         sender.send("12345").await?;
         observed.received(count).await?;
@@ -169,7 +170,7 @@ async fn large(way: &Way) -> Outcome {
     ensure(response.message == message, "another message")?;
 
     let (call, _) = way.call(&channel, "Collect");
-    let (mut sender, receiver) = call.client_stream()?;
+    let (mut sender, mut receiver) = call.client_stream()?;
     for _ in 0..16 {
         sender.send(message.slice(..1 << 20)).await?;
     }
@@ -258,10 +259,11 @@ async fn next_call(way: &Way, channel: &Channel, dials: u64) -> Outcome {
 }
 
 /// Connections that it takes for two calls if the first one has to be cut off.
-fn after_a_cut(channel: &Channel, way: &Way) -> u64 {
-    use crate::proxy::{Front, Version};
-    debug_assert_eq!(channel.counters().dials, 1);
-    if way.route.front == Front::Plain(Version::Http1) { 2 } else { 1 }
+fn after_a_cut(way: &Way) -> u64 {
+    match way.route.front {
+        Front::Plain(Version::Http1) | Front::Tls(Version::Http1) => 2,
+        Front::Plain(Version::Http2) | Front::Tls(Version::Http2) => 1,
+    }
 }
 
 async fn close_silent(way: &Way) -> Outcome {
@@ -270,7 +272,7 @@ async fn close_silent(way: &Way) -> Outcome {
     let end = soon(receiver.close(), "does not end").await?;
     ensure(end.closed.reason == CloseReason::DrainTimedOut, format!("{:?}", end.closed.reason))?;
     observed.canceled().await?;
-    next_call(way, &channel, after_a_cut(&channel, way)).await
+    next_call(way, &channel, after_a_cut(way)).await
 }
 
 async fn close_flood(way: &Way) -> Outcome {
@@ -281,7 +283,7 @@ async fn close_flood(way: &Way) -> Outcome {
     let end = soon(receiver.close(), "does not end").await?;
     ensure(end.closed.reason == CloseReason::DrainTooLarge, format!("{:?}", end.closed.reason))?;
     observed.canceled().await?;
-    next_call(way, &channel, after_a_cut(&channel, way)).await
+    next_call(way, &channel, after_a_cut(way)).await
 }
 
 async fn abort_unary(way: &Way) -> Outcome {
@@ -312,7 +314,7 @@ async fn aborted(way: &Way, channel: &Channel, receiver: Receiver, observed: &Ob
     let is_ours = end.closed.reason == CloseReason::Aborted(AbortReason::Requested);
     ensure(is_ours, format!("{:?}", end.closed.reason))?;
     observed.canceled().await?;
-    next_call(way, channel, after_a_cut(channel, way)).await
+    next_call(way, channel, after_a_cut(way)).await
 }
 
 /// Runs a case.

@@ -1,37 +1,108 @@
-//! Tries calls behind nginx and HAProxy.
-mod cases; mod curl; mod proxy; mod servers; mod upstream; mod way;
-use proxy::*;
-use way::*;
+//! Tries calls through nginx and HAProxy, prints what came of it as tables, and fails unless docs/deployment.md has the same.
+//!
+//! The argument is a directory with `certificate.pem`: the certificate of the proxies and its key.
+
+mod cases;
+mod curl;
+mod proxy;
+mod servers;
+mod settings;
+mod upstream;
+mod way;
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+use proxy::{Front, Kind, Place, Proxy, Route, Version};
+use servers::Servers;
+use upstream::CallBoard;
+use way::{Outcome, Way};
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let directory = std::path::PathBuf::from(std::env::args().nth(1).ok_or("directory")?);
+async fn main() -> Result<(), Box<dyn Error>> {
+    let directory = PathBuf::from(std::env::args().nth(1).ok_or("usage: deployment DIRECTORY")?);
     let place = Place::choose(&directory).await?;
-    let board = upstream::CallBoard::default();
-    let mut servers = servers::Servers::start(&place, &board).await?;
+    let board = CallBoard::default();
+    let mut servers = Servers::start(&place, &board).await?;
+    let mut tables = Vec::new();
     for kind in [Kind::Nginx, Kind::HaProxy] {
-        let proxy = Proxy::start(kind, &place, |text| text).await?;
-        for upstream in [Version::Http1, Version::Http2] {
-            for front in [Version::Http1, Version::Http2] {
-                let way = Way { place: place.clone(), route: Route { front: Front::Plain(front), upstream }, board: board.clone() };
-                let tls = Way { place: place.clone(), route: Route { front: Front::Tls(front), upstream }, board: board.clone() };
-                for case in curl::CASES.iter().filter(|c| std::env::args().nth(2).is_none_or(|f| c.contains(&f))) {
-                    let now = std::time::Instant::now();
-                    let o = curl::run(case, &tls).await;
-                    println!("curl {} {:?}->{:?} {}: {:?} {:?}", kind.name(), front, upstream, case, o.map_err(|e| e.0), now.elapsed());
-                }
-                for case in servers::CASES.iter().filter(|c| std::env::args().nth(2).is_none_or(|f| c.contains(&f))) {
-                    let now = std::time::Instant::now();
-                    let o = servers.run(case, &way).await;
-                    println!("{} {:?}->{:?} {}: {:?} {:?}", kind.name(), front, upstream, case, o.map_err(|e| e.0), now.elapsed());
-                }
-                for case in cases::CASES.iter().filter(|c| std::env::args().nth(2).is_none_or(|f| c.0.contains(&f))) {
-                    let now = std::time::Instant::now();
-                    let o = cases::run(case, &way).await;
-                    println!("{} {:?}->{:?} {}: {:?} {:?}", kind.name(), front, upstream, case.0, o.map_err(|e| e.0), now.elapsed());
-                }
-            }
-        }
-        proxy.stop().await?;
+        tables.push(works(kind, &place, &board, &mut servers).await?);
+        tables.push(settings::table(kind, &place, &board, &mut servers).await?);
     }
-    Ok(())
+    tables.iter().for_each(|table| println!("{table}"));
+
+    let document = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/deployment.md");
+    let document = fs::read_to_string(document)?;
+    let missing: Vec<&str> =
+        tables.iter().flat_map(|table| table.lines()).filter(|line| !document.contains(line)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!("docs/deployment.md says otherwise than:\n{}", missing.join("\n")).into())
+}
+
+/// The four ways in the clear, which are also tried through TLS.
+fn ways(place: &Place, board: &CallBoard) -> [Way; 4] {
+    [
+        (Version::Http1, Version::Http1),
+        (Version::Http2, Version::Http1),
+        (Version::Http1, Version::Http2),
+        (Version::Http2, Version::Http2),
+    ]
+    .map(|(front, upstream)| {
+        let route = Route { front: Front::Plain(front), upstream };
+        Way { place: place.clone(), route, board: board.clone() }
+    })
+}
+
+/// The same way through TLS.
+fn secured(way: &Way) -> Way {
+    let front = match way.route.front {
+        Front::Plain(version) | Front::Tls(version) => Front::Tls(version),
+    };
+    Way { route: Route { front, ..way.route }, ..way.clone() }
+}
+
+/// What works through a proxy.
+async fn works(
+    kind: Kind,
+    place: &Place,
+    board: &CallBoard,
+    servers: &mut Servers,
+) -> Result<String, Box<dyn Error>> {
+    let ways = ways(place, board);
+    let proxy = Proxy::start(kind, place, |configuration| configuration).await?;
+    let names: Vec<String> = ways.iter().map(|way| way.route.to_string()).collect();
+    let mut table = format!("| {} | {} |\n|---|---|---|---|---|\n", kind.name(), names.join(" | "));
+    let mut row = |name: &str, cells: Vec<String>| table += &format!("| {name} | {} |\n", cells.join(" | "));
+    for case in cases::CASES {
+        let mut cells = Vec::new();
+        for way in &ways {
+            let plain = cell(cases::run(case, way).await);
+            let tls = cell(cases::run(case, &secured(way)).await);
+            cells.push(if plain == tls { plain } else { format!("{plain}; through TLS: {tls}") });
+        }
+        row(case.0, cells);
+    }
+    for case in servers::CASES {
+        let mut cells = Vec::new();
+        for way in &ways {
+            cells.push(cell(servers.run(case, way).await));
+        }
+        row(case, cells);
+    }
+    for case in curl::CASES {
+        let mut cells = Vec::new();
+        for way in &ways {
+            cells.push(cell(curl::run(case, &secured(way)).await));
+        }
+        row(&format!("curl through TLS: {case}"), cells);
+    }
+    proxy.stop().await?;
+    Ok(table)
+}
+
+fn cell(outcome: Outcome) -> String {
+    outcome.map_or_else(|failed| failed.0, |()| "works".into())
 }

@@ -1,6 +1,7 @@
 //! A proxy, run from its configuration as whoever is nobody.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use connect_proto_tokio::Protocol;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
@@ -82,6 +84,40 @@ pub enum Version {
     Http1,
     /// HTTP/2, by prior knowledge where it is in the clear.
     Http2,
+}
+
+impl Version {
+    /// As a channel calls it.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Version::Http1 => Protocol::Http1,
+            Version::Http2 => Protocol::Http2,
+        }
+    }
+
+    /// As TLS calls it.
+    pub fn alpn(self) -> &'static [u8] {
+        match self {
+            Version::Http1 => b"http/1.1",
+            Version::Http2 => b"h2",
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::Http1 => "HTTP/1.1",
+            Version::Http2 => "HTTP/2",
+        })
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Front::Plain(front) | Front::Tls(front)) = self.front;
+        write!(f, "{front} → {}", self.upstream)
+    }
 }
 
 impl Route {

@@ -1,6 +1,8 @@
 //! A way to the servers, and a call on it as both of its ends see it.
 
+use std::error::Error;
 use std::fmt;
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,9 +10,8 @@ use std::time::Duration;
 use connect_proto_tokio::connect_proto::call::DrainBudget;
 use connect_proto_tokio::connect_proto::compress::Compressions;
 use connect_proto_tokio::connect_proto::error::CloseReason;
-use connect_proto_tokio::{
-    CallBuilder, Channel, ChannelConfig, OpenError, Protocol, RpcError, SendError, Tokio,
-};
+use connect_proto_tokio::tls::{self, ClientTls};
+use connect_proto_tokio::{CallBuilder, Channel, ChannelConfig, OpenError, RpcError, SendError, Tokio};
 use tokio::time::timeout;
 
 use crate::proxy::{Front, Place, Route, Version};
@@ -93,17 +94,29 @@ pub struct Observed {
 impl Way {
     /// A channel on it, which drains for no longer than a case may take.
     pub fn channel(&self) -> Result<Channel, Failed> {
-        let url = format!("http://127.0.0.1:{}", self.place.front(self.route));
-        let mut config = ChannelConfig::new(&url, "text").map_err(|error| Failed(error.to_string()))?;
-        config.pool.protocol = match self.route.front {
-            Front::Plain(Version::Http1) => Protocol::Http1,
-            _ => Protocol::Http2,
+        let (scheme, version) = match self.route.front {
+            Front::Plain(version) => ("http", version),
+            Front::Tls(version) => ("https", version),
         };
+        let url = format!("{scheme}://localhost:{}", self.place.front(self.route));
+        let mut config = ChannelConfig::new(&url, "text").map_err(|error| Failed(error.to_string()))?;
+        config.pool.protocol = version.protocol();
+        if scheme == "https" {
+            config.tls = Some(self.tls(version).map_err(|error| Failed(error.to_string()))?);
+        }
         config.calls.get_max_url = Some(4096);
         config.calls.accept = Compressions::none(); // what is large is to be large on its way, too
         let budget = DrainBudget { time: Duration::from_millis(500), bytes: 64 << 10 };
         (config.calls.limits.drain_http1, config.calls.limits.drain_http2) = (budget, budget);
         Ok(Channel::new(Arc::new(Tokio::current()), config))
+    }
+
+    /// Trusts the proxy alone, and speaks one version alone.
+    fn tls(&self, version: Version) -> Result<ClientTls, Box<dyn Error>> {
+        let roots = tls::roots_from_pem(&fs::read(self.place.certificate())?)?;
+        let mut config = tls::client_config(roots, None)?;
+        config.alpn_protocols = vec![version.alpn().to_vec()];
+        Ok(ClientTls::new(config))
     }
 
     /// A call of a procedure on a channel.

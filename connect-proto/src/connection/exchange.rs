@@ -80,7 +80,7 @@ pub struct Exchange<L, M> {
     pub(super) live: Option<Live<M>>,
     next_id: u64,
     /// Until when the call under way may go on after a shutdown.
-    grace: Option<Instant>,
+    pub(super) grace: Option<Instant>,
     ended_told: bool,
 }
 
@@ -218,7 +218,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
                     live.call.abort(now, AbortReason::ShutDown);
                 }
             }
-            None if is_over && self.wire.link.is_receiving_head() => {
+            None if is_over && self.wire.link.awaits_request() => {
                 self.wire.link.abort(now);
             }
             None => {}
@@ -287,7 +287,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         let call = self.live.as_ref().and_then(|live| live.call.poll_timeout());
         let is_under_way = match &self.live {
             Some(live) => !live.call.is_terminal(),
-            None => self.wire.link.is_receiving_head(),
+            None => self.wire.link.awaits_request(),
         };
         let grace = self.grace.filter(|_| is_under_way);
         earliest(earliest(call, grace), self.wire.link.poll_timeout())

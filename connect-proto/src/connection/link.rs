@@ -22,8 +22,8 @@ pub trait Link {
     fn reuse(&self) -> Result<(), NotReusable>;
     fn is_idle(&self) -> bool;
     fn is_closed(&self) -> bool;
-    /// Server: whether the rest of a request's head is still to come.
-    fn is_receiving_head(&self) -> bool;
+    /// Server: whether a request's head, or the rest of it, is still to come.
+    fn awaits_request(&self) -> bool;
     /// Whether the rest of a message is still to come.
     fn is_receiving(&self) -> bool;
     fn handle_read(&mut self, now: Instant, buf: &mut BytesMut);
@@ -116,7 +116,7 @@ macro_rules! link {
 }
 
 link!(Client, in response::Parts, out request::Parts,
-    fn is_receiving_head(&self) -> bool {
+    fn awaits_request(&self) -> bool {
         false
     }
     fn stop_receiving(&mut self, _: Instant) {}
@@ -129,8 +129,8 @@ link!(Client, in response::Parts, out request::Parts,
 );
 
 link!(Server, in request::Parts, out response::Parts,
-    fn is_receiving_head(&self) -> bool {
-        self.is_receiving_head()
+    fn awaits_request(&self) -> bool {
+        self.is_idle() || self.is_receiving_head()
     }
     fn stop_receiving(&mut self, now: Instant) {
         self.stop_receiving(now);

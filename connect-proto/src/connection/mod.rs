@@ -207,7 +207,11 @@ impl<R: Role> Connection<R> {
             return false;
         }
         if begins_alike {
-            self.protocol = Protocol::Http2(Box::new(Multiplex::new(now, limits.clone(), 0)));
+            let mut multiplex = Multiplex::new(now, limits.clone(), 0);
+            if let Some(until) = http1.exchange.grace {
+                multiplex.shut_down(now, until.saturating_duration_since(now));
+            }
+            self.protocol = Protocol::Http2(Box::new(multiplex));
         } else {
             http1.or_http2 = None;
         }

@@ -29,6 +29,9 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long output may wait without a byte of it being acknowledged. 30 s.
     pub write_stall: Option<Duration>,
+    /// Server: how long an idle connection still waits for a request that is on its way, when this side shuts down. That is
+    /// then its last one. 1 s.
+    pub shutdown_notice: Duration,
     /// Server: how long to read on after the FIN, so that a response is not lost to a TCP reset. 2 s.
     pub linger: Duration,
     /// Server: how many bytes to discard after the FIN. 1 MiB.
@@ -48,6 +51,7 @@ impl Default for Limits {
             head_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
             write_stall: Some(Duration::from_secs(30)),
+            shutdown_notice: Duration::from_secs(1),
             linger: Duration::from_secs(2),
             linger_bytes: 1 << 20,
         }

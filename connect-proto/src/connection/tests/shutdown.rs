@@ -1,11 +1,13 @@
 //! A shutdown ends: when the last call has, or when its grace is over.
 
+use std::time::Duration;
+
 use super::*;
 use crate::error::{AbortReason, LostKind};
 use crate::testing::{peer, secs};
 
 #[test]
-fn idle_connections_close_at_once() {
+fn idle_connections_close_at_once_or_after_a_notice() {
     let mut p = Pair::new(PairConfig::new(Kind::Unary));
     p.client.connection.shut_down(p.now(), secs(10));
     p.run();
@@ -16,6 +18,8 @@ fn idle_connections_close_at_once() {
     let mut p = Pair::new(PairConfig::new(Kind::Unary));
     p.server.connection.shut_down(p.now(), secs(10));
     p.run();
+    assert_eq!(p.server.ended(), None);
+    p.elapse(secs(1));
     assert_eq!(p.server.ended(), Some(NotReusable::ShutDown));
     assert_eq!(p.client.ended(), Some(NotReusable::PeerClosed));
     p.assert_quiescent();
@@ -73,6 +77,32 @@ fn a_trickling_peer_cannot_extend_the_grace() {
         server.feed(&peer::chunk(&peer::envelope(crate::wire::envelope::Flags::NONE, b"x")));
     }
     assert_eq!(server.end.closed_at(), Some(now.saturating_add(secs(10))));
+    server.assert_quiescent();
+}
+
+#[test]
+fn the_grace_ends_the_notice() {
+    for grace in [Duration::ZERO, secs(1) / 2] {
+        let mut server = Alone::serving(Kind::Unary);
+        let now = server.now();
+        server.end.connection.shut_down(now, grace);
+        assert_eq!(server.end.connection.is_closed(), grace.is_zero());
+        server.elapse(grace);
+        assert!(server.end.connection.is_closed());
+    }
+}
+
+#[test]
+fn a_call_that_was_on_its_way_at_a_shutdown_is_served() {
+    let mut server = Alone::serving(Kind::Unary);
+    let now = server.now();
+    server.end.connection.shut_down(now, secs(10));
+    server.feed(&peer::request(Kind::Unary, &[b"ping"]));
+    server.end.send("pong").unwrap();
+    server.end.finish(Ok(())).unwrap();
+    server.elapse(secs(2));
+    assert!(String::from_utf8_lossy(server.written()).contains("connection: close"));
+    assert_closed(server.closed(), CloseReason::Complete, Processed::Yes, closing(NotReusable::ShutDown));
     server.assert_quiescent();
 }
 

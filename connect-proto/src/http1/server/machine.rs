@@ -213,7 +213,10 @@ impl Machine {
     pub(super) fn shut_down(&mut self, now: Instant) {
         let now = self.expire(now);
         self.link.spoil(NotReusable::ShutDown);
-        self.apply(now, Input::Quit);
+        if self.is_idle() {
+            self.timer = earliest(self.timer, after(now, Some(self.link.limits.shutdown_notice)));
+            self.expire(now);
+        }
     }
 
     // D

@@ -204,7 +204,8 @@ impl Server {
         self.0.abort(now, why);
     }
 
-    /// Ends the connection after the current exchange, or at once if there is none.
+    /// Ends the connection after the current exchange. If there is none, a request that comes within
+    /// [`Limits::shutdown_notice`] is the last one: the client has sent it before it could know.
     pub fn shut_down(&mut self, now: Instant) {
         self.0.shut_down(now);
     }

@@ -64,7 +64,7 @@ pub(in super::super) enum Input {
     Flushed(After),
     /// The peer ended its side.
     Eof,
-    /// An idle connection has waited long enough, or this side shuts down.
+    /// An idle connection has waited long enough.
     Quit,
     /// The linger time or its bytes are used up.
     LingerOver,

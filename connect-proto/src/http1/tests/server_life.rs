@@ -340,11 +340,34 @@ fn a_fault_in_a_body_leaves_the_response_to_the_application() {
 }
 
 #[test]
-fn shut_down_closes_an_idle_connection_at_once() {
+fn shut_down_closes_an_idle_connection_after_its_notice() {
+    let limits = |notice| Limits { shutdown_notice: secs(notice), ..Limits::default() };
+    for (notice, idle_for, closes_after) in [(0, 0, 0), (1, 0, 1), (1, 59, 1), (10, 55, 5)] {
+        let mut peer = Peer::<Server>::with(limits(notice));
+        peer.wait(secs(idle_for));
+        peer.machine.shut_down(peer.now);
+        assert_eq!(peer.reuse(), Err(NotReusable::ShutDown));
+        if closes_after > 0 {
+            assert_eq!(peer.machine.poll_timeout(), Some(at(idle_for + closes_after)));
+            peer.machine.shut_down(peer.now.saturating_add(secs(1) / 2)); // extends nothing
+            peer.wait(secs(closes_after));
+        }
+        assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Close));
+        assert!(peer.log.is_empty());
+    }
+}
+
+#[test]
+fn a_request_that_was_on_its_way_at_a_shutdown_is_served_as_the_last_one() {
     let mut peer = Peer::<Server>::new();
     peer.machine.shut_down(peer.now);
-    assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Close));
-    assert_eq!(peer.reuse(), Err(NotReusable::ShutDown));
+    peer.wait(secs(1) / 2);
+    peer.feed(GET);
+    peer.wait(secs(10));
+    peer.answer("x");
+    assert!(peer.take_wire().contains("connection: close"));
+    assert_eq!(peer.machine.poll_shutdown(), Some(Shutdown::Write));
+    assert_eq!(peer.log, ["GET / Empty", "end", "end sent"]);
 }
 
 #[test]
@@ -423,6 +446,7 @@ fn limits_of_zero_do_not_spin() {
         head_timeout: zero,
         idle_timeout: zero,
         write_stall: zero,
+        shutdown_notice: Duration::ZERO,
         linger: Duration::ZERO,
         ..Limits::default()
     };

@@ -1,5 +1,7 @@
 //! Calls that go well, and one that does not and leaves the others alone.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -105,6 +107,16 @@ fn a_version_that_was_agreed_on_is_not_guessed() {
     assert!(closes && !answer.starts_with("HTTP/1.1"), "{answer}");
     let (answer, closes) = greeted(ServerConnection::http1(Instant::ORIGIN, &config), crate::http2::PREFACE);
     assert!(closes && answer.starts_with("HTTP/1.1 505"), "{answer}");
+}
+
+/// The version was not known yet when the server was shut down.
+#[test]
+fn a_preface_that_was_on_its_way_at_a_shutdown_is_answered_by_goaway() {
+    let mut server = ServerConnection::new(Instant::ORIGIN, &ConnectionConfig::default());
+    server.shut_down(Instant::ORIGIN, Duration::from_secs(10));
+    let (answer, _) = greeted(server, crate::http2::PREFACE);
+    let goaway = "\0\0\x08\x07\0\0\0\0\0";
+    assert!(answer.contains(goaway), "{answer:?}");
 }
 
 /// Invariant 11: a sender that has left off reading is told of room all the same.
