@@ -27,14 +27,19 @@ const GET_MAX_URL: usize = 64 << 10;
 
 /// What the core's client wants to know of a planned call.
 pub fn call_config(plan: &CallPlan) -> Result<CallConfig, Unsupported> {
-    supported(plan.protocol, plan.http_version, plan.tls.is_some())?;
-    let mut config = CallConfig::new(Scheme::HTTP, authority(plan).parse()?, plan.codec.name())?;
+    supported(plan.protocol, plan.http_version)?;
+    let mut config = CallConfig::new(scheme(plan), authority(plan).parse()?, plan.codec.name())?;
     config.compression = compression(plan.compression)?;
     config.compress_from = 0;
     config.accept = Compressions::new(config.compression.iter().cloned().collect());
     config.get_max_url = plan.use_get.then_some(GET_MAX_URL);
     config.limits = limits(plan.receive_limit.map_or(0, u32::from));
     Ok(config)
+}
+
+/// The scheme of a planned call.
+pub fn scheme(plan: &CallPlan) -> Scheme {
+    if plan.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP }
 }
 
 /// The server of a planned call: its host and port.
@@ -73,7 +78,7 @@ pub fn from_close(reason: CloseReason) -> proto::Error {
 
 /// What the core's server wants to know of all calls.
 pub fn server_config(request: &ServerCompatRequest) -> Result<ServerConfig, Unsupported> {
-    supported(request.protocol(), request.http_version(), request.use_tls)?;
+    supported(request.protocol(), request.http_version())?;
     let mut config = ServerConfig::default();
     config.compress_from = 0;
     config.limits = limits(request.message_receive_limit);
@@ -153,10 +158,10 @@ fn compression(compression: Compression) -> Result<Option<Arc<dyn compress::Comp
     }
 }
 
-fn supported(protocol: Protocol, version: HttpVersion, tls: bool) -> Result<(), Unsupported> {
-    match (protocol, version, tls) {
-        (Protocol::Connect, HttpVersion::HttpVersion1 | HttpVersion::HttpVersion2, false) => Ok(()),
-        other => Err(format!("unsupported protocol, HTTP version and TLS: {other:?}").into()),
+fn supported(protocol: Protocol, version: HttpVersion) -> Result<(), Unsupported> {
+    match (protocol, version) {
+        (Protocol::Connect, HttpVersion::HttpVersion1 | HttpVersion::HttpVersion2) => Ok(()),
+        other => Err(format!("unsupported protocol and HTTP version: {other:?}").into()),
     }
 }
 

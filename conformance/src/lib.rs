@@ -29,6 +29,7 @@ pub mod method;
 pub mod proto;
 pub mod runtime;
 pub mod service;
+pub mod tls;
 
 pub use codec::{Codec, CodecError};
 pub use method::{Kind, Method};

@@ -6,6 +6,7 @@ use std::{env, io};
 use conformance::args::Args;
 use conformance::convert::{self, Unsupported};
 use conformance::proto::{ServerCompatRequest, ServerCompatResponse};
+use conformance::tls::ServerMaterial;
 use conformance::{framing, runtime};
 
 fn main() -> Result<(), Unsupported> {
@@ -13,12 +14,14 @@ fn main() -> Result<(), Unsupported> {
     let runtime = runtime::find(&args.runtime)?;
     let request: ServerCompatRequest = framing::read(&mut io::stdin())?.ok_or("no request on stdin")?;
     let config = Arc::new(convert::server_config(&request)?);
+    let tls = ServerMaterial::new(&request)?;
+    let pem_cert = tls.as_ref().map(|tls| tls.server_creds.cert.clone()).unwrap_or_default();
 
-    runtime.serve(config, &mut |address| {
+    runtime.serve(config, tls.as_ref(), &mut |address| {
         let response = ServerCompatResponse {
             host: address.ip().to_string(),
             port: address.port().into(),
-            pem_cert: Vec::new(),
+            pem_cert: pem_cert.clone(),
         };
         framing::write(&mut io::stdout(), &response)
     })

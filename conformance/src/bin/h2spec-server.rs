@@ -10,5 +10,5 @@ use conformance::runtime;
 fn main() -> Result<(), Unsupported> {
     let args = Args::parse(std::env::args().skip(1))?;
     let runtime = runtime::find(&args.runtime)?;
-    runtime.serve(Arc::default(), &mut |address| writeln!(io::stdout(), "serving at {address}"))
+    runtime.serve(Arc::default(), None, &mut |address| writeln!(io::stdout(), "serving at {address}"))
 }

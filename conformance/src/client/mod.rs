@@ -4,4 +4,4 @@ mod exchange;
 mod plan;
 
 pub use exchange::{Action, Exchange};
-pub use plan::{CallPlan, CancelAt, PlanError, ServerTls};
+pub use plan::{CallPlan, CancelAt, PlanError};

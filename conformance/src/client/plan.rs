@@ -11,8 +11,9 @@ use crate::proto::client_compat_request::cancel::CancelTiming;
 use crate::proto::client_compat_response::Result as Outcome;
 use crate::proto::{
     ClientCompatRequest, ClientCompatResponse, ClientErrorResult, Compression, Header, HttpVersion, Protocol,
-    StreamType, TlsCreds,
+    StreamType,
 };
+use crate::tls::ClientMaterial;
 use crate::{Codec, CodecError, Kind, Method, detail, method};
 
 /// One call to make.
@@ -26,7 +27,7 @@ pub struct CallPlan {
     /// The server's port.
     pub port: u16,
     /// How to reach the server by TLS; `None` is plaintext.
-    pub tls: Option<ServerTls>,
+    pub tls: Option<ClientMaterial>,
     /// The HTTP version to speak; 2 without TLS is with prior knowledge.
     pub http_version: HttpVersion,
     /// The RPC protocol to speak.
@@ -54,15 +55,6 @@ pub struct CallPlan {
     pub request_delay: Duration,
     /// When to cancel the call.
     pub cancel: Option<CancelAt>,
-}
-
-/// The TLS material of a call. All of it is PEM.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ServerTls {
-    /// The server's certificate, to be trusted.
-    pub server_cert: Vec<u8>,
-    /// The client's own certificate, if the server wants one.
-    pub client_creds: Option<TlsCreds>,
 }
 
 /// The moment to cancel a call.
@@ -136,7 +128,7 @@ impl CallPlan {
                 && request.stream_type() == StreamType::FullDuplexBidiStream,
             test_name: request.test_name,
             host: request.host,
-            tls: (!request.server_tls_cert.is_empty()).then_some(ServerTls {
+            tls: (!request.server_tls_cert.is_empty()).then_some(ClientMaterial {
                 server_cert: request.server_tls_cert,
                 client_creds: request.client_tls_creds,
             }),

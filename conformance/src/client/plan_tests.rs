@@ -1,7 +1,7 @@
 use prost_types::Any;
 
 use super::*;
-use crate::proto::{self, ClientStreamRequest, RawHttpRequest, UnaryRequest};
+use crate::proto::{self, ClientStreamRequest, RawHttpRequest, TlsCreds, UnaryRequest};
 
 /// A request as the suite writes it for a unary call by GET.
 fn request() -> ClientCompatRequest {
@@ -92,7 +92,7 @@ fn tls_material_comes_together() {
         request.client_tls_creds = Some(creds.clone());
     })
     .unwrap();
-    let expected = ServerTls { server_cert: b"server".into(), client_creds: Some(creds) };
+    let expected = ClientMaterial { server_cert: b"server".into(), client_creds: Some(creds) };
     assert_eq!(plan.tls, Some(expected));
 }
 

@@ -15,9 +15,11 @@ use super::{Announce, Runtime};
 use crate::client::CallPlan;
 use crate::convert::{self, Unsupported};
 use crate::proto::{ClientCompatResponse, HttpVersion};
+use crate::tls::{ClientMaterial, ServerMaterial};
 
 mod client;
 mod server;
+mod tls;
 
 /// What the programs run on.
 type Shared = Arc<dyn AsyncRuntime>;
@@ -26,8 +28,11 @@ type Shared = Arc<dyn AsyncRuntime>;
 pub(super) struct Adapter {
     runtime: Shared,
     /// One to each server that was called, so that its connections serve many calls.
-    channels: Mutex<HashMap<(String, u16, HttpVersion), Channel>>,
+    channels: Mutex<HashMap<Destination, Channel>>,
 }
+
+/// Host, port, and what is spoken there.
+type Destination = (String, u16, HttpVersion, Option<ClientMaterial>);
 
 impl Adapter {
     pub(super) fn new(runtime: Shared) -> Adapter {
@@ -37,13 +42,15 @@ impl Adapter {
     /// The channel to the server of a plan, with the settings that the plan has for calls.
     fn channel(&self, plan: &CallPlan) -> Result<Channel, Unsupported> {
         let calls = convert::call_config(plan)?;
-        let mut config =
-            ChannelConfig::new(&format!("http://{}", convert::authority(plan)), plan.codec.name())?;
+        let uri = format!("{}://{}", convert::scheme(plan), convert::authority(plan));
+        let mut config = ChannelConfig::new(&uri, plan.codec.name())?;
+        config.tls =
+            plan.tls.as_ref().map(|material| tls::client(material, plan.http_version)).transpose()?;
         config.pool.protocol = match plan.http_version {
             HttpVersion::HttpVersion2 => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let key = (plan.host.clone(), plan.port, plan.http_version);
+        let key = (plan.host.clone(), plan.port, plan.http_version, plan.tls.clone());
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         let channel = channels.entry(key).or_insert_with(|| Channel::new(self.runtime.clone(), config));
         Ok(channel.with_calls(|those| *those = calls))
@@ -69,11 +76,17 @@ impl Runtime for Adapter {
         self.wait(call)?
     }
 
-    fn serve(&self, config: Arc<CallsConfig>, announce: &mut Announce<'_>) -> Result<(), Unsupported> {
+    fn serve(
+        &self,
+        config: Arc<CallsConfig>,
+        tls: Option<&ServerMaterial>,
+        announce: &mut Announce<'_>,
+    ) -> Result<(), Unsupported> {
         let address = Address::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let (runtime, router) = (self.runtime.clone(), server::router(&self.runtime)?);
         let mut settings = ServerConfig::default();
         settings.calls = config;
+        settings.tls = tls.map(tls::server).transpose()?;
         let server = self.wait(async move { Server::bind(runtime, &address, router, settings).await })??;
         let Some(Address::Tcp { host, port }) = server.local_address() else {
             return Err("the server has no address".into());

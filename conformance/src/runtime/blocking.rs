@@ -17,6 +17,7 @@ use crate::client::{self, CallPlan, Exchange};
 use crate::convert::{self, Unsupported};
 use crate::proto::{ClientCompatResponse, HttpVersion};
 use crate::service::{self, Handler};
+use crate::tls::ServerMaterial;
 use crate::{Codec, CodecError, Method};
 
 #[allow(dead_code, reason = "it is a program of its own")]
@@ -30,6 +31,9 @@ pub(super) struct Blocking;
 
 impl Runtime for Blocking {
     fn call(&self, plan: &CallPlan) -> Result<ClientCompatResponse, Unsupported> {
+        if plan.tls.is_some() {
+            return Err(NO_TLS.into());
+        }
         let config = Arc::new(convert::call_config(plan)?);
         let request = convert::request(plan)?;
         let connect = match plan.http_version {
@@ -44,7 +48,15 @@ impl Runtime for Blocking {
         Ok(ClientCall { driver, id, encoding, exchange, verdict: None }.run())
     }
 
-    fn serve(&self, config: Arc<ServerConfig>, announce: &mut Announce<'_>) -> Result<(), Unsupported> {
+    fn serve(
+        &self,
+        config: Arc<ServerConfig>,
+        tls: Option<&ServerMaterial>,
+        announce: &mut Announce<'_>,
+    ) -> Result<(), Unsupported> {
+        if tls.is_some() {
+            return Err(NO_TLS.into());
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         announce(listener.local_addr()?)?;
         let accept = |socket| Driver::accept(socket, &ConnectionConfig::default());
@@ -52,6 +64,8 @@ impl Runtime for Blocking {
         Ok(())
     }
 }
+
+const NO_TLS: &str = "there is no TLS without a runtime";
 
 fn resolve(plan: &CallPlan) -> Result<SocketAddr, Unsupported> {
     let mut addresses = (plan.host.as_str(), plan.port).to_socket_addrs()?;

@@ -11,6 +11,7 @@ use connect_proto_tokio::Tokio;
 use crate::client::CallPlan;
 use crate::convert::Unsupported;
 use crate::proto::ClientCompatResponse;
+use crate::tls::ServerMaterial;
 
 mod adapter;
 mod blocking;
@@ -20,8 +21,13 @@ pub trait Runtime: Sync {
     /// Makes one call and returns its result. Blocks meanwhile.
     fn call(&self, plan: &CallPlan) -> Result<ClientCompatResponse, Unsupported>;
 
-    /// Serves the `ConformanceService` on a port of the loopback interface, for ever.
-    fn serve(&self, config: Arc<ServerConfig>, announce: &mut Announce<'_>) -> Result<(), Unsupported>;
+    /// Serves the `ConformanceService` on a port of the loopback interface, for ever; without `tls`, in plaintext.
+    fn serve(
+        &self,
+        config: Arc<ServerConfig>,
+        tls: Option<&ServerMaterial>,
+        announce: &mut Announce<'_>,
+    ) -> Result<(), Unsupported>;
 }
 
 /// Says to whom it may concern where a server listens, before it is called.
