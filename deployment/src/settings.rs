@@ -62,12 +62,22 @@ const SETTINGS: &[Setting] = &[
         H1_TO_H1,
         "client stream, message by message",
     ),
-    nginx("proxy_http_version 1.1", ("proxy_http_version 1.1;", ""), H1_TO_H1, "client stream, message by message"),
+    nginx(
+        "proxy_http_version 1.1",
+        ("proxy_http_version 1.1;", ""),
+        H1_TO_H1,
+        "client stream, message by message",
+    ),
     nginx("proxy_http_version 1.1", ("proxy_http_version 1.1;", ""), H1_TO_H1, KEPT),
     nginx("proxy_set_header Connection \"\"", ("proxy_set_header Connection \"\";", ""), H1_TO_H1, KEPT),
     nginx("keepalive", ("keepalive 64;", ""), H1_TO_H1, KEPT),
     nginx("keepalive", ("keepalive 64;", ""), H2_TO_H2, KEPT),
-    nginx("an upstream for each of the two", ("grpc://http2", "grpc://http1"), H2_TO_H2, "(after calls over HTTP/1.1)"),
+    nginx(
+        "an upstream for each of the two",
+        ("grpc://http2", "grpc://http1"),
+        H2_TO_H2,
+        "(after calls over HTTP/1.1)",
+    ),
     nginx(
         "client_max_body_size 0",
         ("client_max_body_size 0;", ""),
@@ -80,15 +90,45 @@ const SETTINGS: &[Setting] = &[
         H2_TO_H1,
         "200 streams at once",
     ),
-    nginx("proxy_read_timeout, if it is 1 s", ("proxy_read_timeout 1h", "proxy_read_timeout 1s"), H1_TO_H1, SILENT),
-    nginx("proxy_read_timeout, if it is 1 s", ("proxy_read_timeout 1h", "proxy_read_timeout 1s"), H2_TO_H1, SILENT),
-    nginx("grpc_read_timeout, if it is 1 s", ("grpc_read_timeout 1h", "grpc_read_timeout 1s"), H1_TO_H2, SILENT),
-    nginx("grpc_read_timeout, if it is 1 s", ("grpc_read_timeout 1h", "grpc_read_timeout 1s"), H2_TO_H2, SILENT),
-    nginx("client_body_timeout, if it is 1 s", ("client_body_timeout 1h", "client_body_timeout 1s"), H1_TO_H1, SILENT_UP),
+    nginx(
+        "proxy_read_timeout, if it is 1 s",
+        ("proxy_read_timeout 1h", "proxy_read_timeout 1s"),
+        H1_TO_H1,
+        SILENT,
+    ),
+    nginx(
+        "proxy_read_timeout, if it is 1 s",
+        ("proxy_read_timeout 1h", "proxy_read_timeout 1s"),
+        H2_TO_H1,
+        SILENT,
+    ),
+    nginx(
+        "grpc_read_timeout, if it is 1 s",
+        ("grpc_read_timeout 1h", "grpc_read_timeout 1s"),
+        H1_TO_H2,
+        SILENT,
+    ),
+    nginx(
+        "grpc_read_timeout, if it is 1 s",
+        ("grpc_read_timeout 1h", "grpc_read_timeout 1s"),
+        H2_TO_H2,
+        SILENT,
+    ),
+    nginx(
+        "client_body_timeout, if it is 1 s",
+        ("client_body_timeout 1h", "client_body_timeout 1s"),
+        H1_TO_H1,
+        SILENT_UP,
+    ),
     haproxy("option http-no-delay", ("option http-no-delay", ""), H1_TO_H1, ONE_BY_ONE),
     haproxy("option abortonclose", ("option abortonclose", ""), H1_TO_H1, "abort: a unary call"),
     haproxy("option abortonclose", ("option abortonclose", ""), H1_TO_H2, "abort: a silent server stream"),
-    haproxy("option redispatch 1", ("option redispatch 1", ""), H2_TO_H1, "graceful shutdown of one of two servers"),
+    haproxy(
+        "option redispatch 1",
+        ("option redispatch 1", ""),
+        H2_TO_H1,
+        "graceful shutdown of one of two servers",
+    ),
     haproxy(
         "tune.h2.max-concurrent-streams 250",
         ("tune.h2.max-concurrent-streams 250", ""),
@@ -168,7 +208,8 @@ async fn after_http1(way: &Way) -> Outcome {
     let mut failed = Ok(());
     for way in [&before, &before, way, way] {
         let channel = if way.route == before.route { channel.clone() } else { way.channel()? };
-        failed = failed.and(way.call(&channel, "Echo").0.unary("hello").await.map(drop).map_err(Failed::from));
+        failed =
+            failed.and(way.call(&channel, "Echo").0.unary("hello").await.map(drop).map_err(Failed::from));
     }
     failed
 }

@@ -112,7 +112,7 @@ pub fn metadata(name: &'static str, value: &str) -> Metadata {
 
 /// A procedure of the test service.
 pub fn procedure(name: &str) -> Procedure {
-    Procedure::new(&format!("/test.v1.Service/{name}")).expect("it is a path")
+    Procedure::new(format!("/test.v1.Service/{name}")).expect("it is a path")
 }
 
 /// An error that has all that an error can have.
