@@ -54,6 +54,7 @@ macro_rules! runtime_suite {
             dropping_aborts
             a_sender_may_go_after_a_close
             a_handler_sees_its_client_go
+            a_handlers_end_by_the_deadline_stays_one
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
             too_many_calls_are_shed
