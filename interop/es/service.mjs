@@ -88,7 +88,7 @@ async function* hold(request, context) {
       return;
     case "flood":
       for (;;) {
-        yield message("x".repeat(16 << 10));
+        yield message("x".repeat(1000));
       }
     case "fail":
       // The stream has the trailers.
@@ -119,7 +119,7 @@ async function ended({ signal }) {
   throw signal.reason;
 }
 
-/** Does a handler's work, and notes how its call ends, if it has an id. */
+/** Does a handler's work, and notes how its call ends. */
 async function noted(context, work) {
   try {
     const answer = await work();
@@ -132,7 +132,8 @@ async function noted(context, work) {
 }
 
 async function* notedStream(context, work) {
-  // A stream that nobody takes from any more is returned from.
+  // One that waits to write may never get to its end.
+  context.signal.addEventListener("abort", () => note(context, "broken"), { once: true });
   let outcome = "broken";
   try {
     yield* work;
@@ -142,9 +143,10 @@ async function* notedStream(context, work) {
   }
 }
 
+/** Notes how a call has ended, if it has an id, and the first end only. */
 function note({ requestHeader, signal }, outcome) {
   const id = requestHeader.get("x-id");
-  if (id !== null) {
+  if (id !== null && !outcomes.has(id)) {
     const timedOut = ConnectError.from(signal.reason).code === Code.DeadlineExceeded;
     outcomes.set(id, !signal.aborted ? outcome : timedOut ? "deadline_exceeded" : "canceled");
   }

@@ -110,11 +110,10 @@ func cancelClientStream(ctx context.Context, p *peer) error {
 	}
 	time.Sleep(200 * time.Millisecond)
 	cancel()
+	// Before anything ends the request in order.
+	saw := p.saw(ctx, "go-cancel-client-stream", "canceled")
 	_, err := stream.CloseAndReceive()
-	return errors.Join(
-		same("the code", connect.CodeOf(err), connect.CodeCanceled),
-		p.saw(ctx, "go-cancel-client-stream", "canceled"),
-	)
+	return errors.Join(saw, same("the code", connect.CodeOf(err), connect.CodeCanceled))
 }
 
 func cancelBidi(ctx context.Context, p *peer) error {

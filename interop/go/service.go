@@ -125,7 +125,7 @@ func holdAs(ctx context.Context, request *connect.Request[text], stream *connect
 		<-ctx.Done()
 		return ctx.Err()
 	case "flood":
-		flood := wrapperspb.String(strings.Repeat("x", 16<<10))
+		flood := wrapperspb.String(strings.Repeat("x", 1000))
 		for {
 			if err := stream.Send(flood); err != nil {
 				return err

@@ -136,7 +136,7 @@ async fn hold(
         }
         "silent" | "mute" => std::future::pending().await,
         "flood" => loop {
-            responses.send(codec.encode(&"x".repeat(16 << 10))).await?;
+            responses.send(codec.encode(&"x".repeat(1000))).await?;
         },
         "fail" => Err(failure(&context, "after a message")),
         "cancel" => Err(RpcError::new(Code::Canceled, "by the server")),

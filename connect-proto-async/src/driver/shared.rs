@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use connect_proto::Instant;
 use connect_proto::call::Event;
-use connect_proto::connection::{CallClosed, CallId, Client, Connection, Notice, Role};
-use connect_proto::error::{LostKind, ResetCode, RpcError};
+use connect_proto::connection::{CallClosed, CallId, Client, Connection, Notice, Role, Server};
+use connect_proto::error::{CloseReason, LostKind, ResetCode, RpcError};
 use connect_proto::metadata::Metadata;
 
 use super::runtime::Runtime;
@@ -61,6 +61,8 @@ struct Party {
     verdict: Option<Result<Metadata, RpcError>>,
     /// How the call ended, once it has.
     end: Option<CallClosed>,
+    /// Server: why it ended under its handler, once it has.
+    why: Option<CloseReason>,
     /// Whether the end is told to those who wait for it alone.
     is_told: bool,
 }
@@ -317,6 +319,22 @@ impl<R: Role> State<R> {
             }
         }
         wakers
+    }
+}
+
+impl State<Server> {
+    /// Notes why a call has ended under its handler, if it has: when somebody asks, the call may be gone.
+    pub(crate) fn note_end(&mut self, id: CallId) {
+        let why = self.connection.call(id).and_then(|call| call.ended());
+        if let (Some(why), Some(party)) = (why, self.parties.get_mut(&id)) {
+            party.why.get_or_insert(why);
+        }
+    }
+
+    /// Why a call that is gone has ended.
+    pub(crate) fn why(&self, id: CallId) -> Option<CloseReason> {
+        let party = self.parties.get(&id)?;
+        party.why.or_else(|| party.end.map(|end| end.reason))
     }
 }
 

@@ -219,7 +219,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         while let Some(notice) = state.connection.poll_ready() {
             moved = true;
             match notice {
-                Notice::Readable(id) if state.rouse(id, &mut self.wakers) => continue,
+                Notice::Readable(id) if state.rouse(id, &mut self.wakers) => {}
                 Notice::Readable(id) => state.pass_events(id, now),
                 Notice::Closed(id, closed) => {
                     self.shared.meter().closed(&closed);

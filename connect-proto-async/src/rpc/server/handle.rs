@@ -65,9 +65,7 @@ impl CallRef {
         let mut state = self.shared.lock();
         let ended = match state.connection.call(self.id) {
             Some(call) => call.ended(),
-            None => Some(
-                state.end(self.id).map_or(CloseReason::TransportLost(LostKind::Failed), |end| end.reason),
-            ),
+            None => Some(state.why(self.id).unwrap_or(GONE)),
         };
         match ended {
             Some(reason) => Poll::Ready(reason),
@@ -78,6 +76,9 @@ impl CallRef {
         }
     }
 }
+
+/// Why a call has ended of which nothing is known any more.
+const GONE: CloseReason = CloseReason::TransportLost(LostKind::Failed);
 
 fn internal(error: &dyn std::error::Error) -> RpcError {
     RpcError::new(Code::Internal, format!("the handler's answer cannot be sent: {error}"))
@@ -217,10 +218,7 @@ impl Responses {
         let Some(outbound) = message.take() else { return Poll::Ready(Ok(())) };
         shared.command(|state, now| {
             let Some(mut call) = state.connection.call(*id) else {
-                let end = state.end(*id).map(|end| end.reason);
-                return Poll::Ready(Err(SendError::Closed(
-                    end.unwrap_or(CloseReason::TransportLost(LostKind::Failed)),
-                )));
+                return Poll::Ready(Err(SendError::Closed(state.why(*id).unwrap_or(GONE))));
             };
             match SendError::from_core(call.send(now, outbound)) {
                 Ok(done) => Poll::Ready(done),

@@ -106,8 +106,10 @@ impl Host {
 
 impl Attendant<ServerRole> for Host {
     fn notice(&mut self, state: &mut State<ServerRole>, now: Instant, notice: Notice) {
-        if let Notice::Incoming(id) = notice {
-            self.take(state, now, id);
+        match notice {
+            Notice::Incoming(id) => self.take(state, now, id),
+            Notice::Readable(id) => state.note_end(id),
+            _ => {}
         }
     }
 

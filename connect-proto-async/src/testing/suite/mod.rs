@@ -57,6 +57,7 @@ macro_rules! runtime_suite {
             a_late_dropped_sender_takes_nothing_away
             whoever_waits_hears_of_the_end
             a_handler_sees_its_client_go
+            a_handlers_end_by_the_deadline_stays_one
             a_shutdown_ends_within_its_grace
             a_channel_shuts_down
             too_many_calls_are_shed

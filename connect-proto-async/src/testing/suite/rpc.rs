@@ -518,6 +518,37 @@ pub async fn a_handler_sees_its_client_go(runtime: Arc<dyn Runtime>) {
     }
 }
 
+/// Whoever works for a handler is told that its time was up, also if they ask when the answer has long gone out.
+pub async fn a_handlers_end_by_the_deadline_stays_one(runtime: Arc<dyn Runtime>) {
+    for protocol in BOTH {
+        let (told, clock) = (Arc::new(std::sync::Mutex::new(None)), runtime.clone());
+        let tells = told.clone();
+        let router = Router::new(["text"]).unary(&procedure("Wait"), move |context: Context, _: Bytes| {
+            let (ended, runtime, tells) = (context.ended(), clock.clone(), tells.clone());
+            clock.spawn(Box::pin(async move {
+                sleep(&*runtime, Duration::from_millis(200)).await;
+                let reason = ended.await;
+                *tells.lock().expect("no panic") = Some(reason);
+            }));
+            std::future::pending::<Result<Bytes, RpcError>>()
+        });
+        let mut config = ServerConfig::default();
+        Arc::make_mut(&mut config.calls).max_timeout = Some(Duration::from_millis(20));
+        let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let server = Server::bind(runtime.clone(), &address, router, config).await.expect("a port");
+        let channel = channel(&runtime, &server, protocol);
+        let error = channel.call(&procedure("Wait")).unary("").await.expect_err("it takes too long");
+        assert_eq!(error.code(), Code::DeadlineExceeded);
+        for _ in 0..100 {
+            if told.lock().expect("no panic").is_some() {
+                break;
+            }
+            sleep(&*runtime, Duration::from_millis(10)).await;
+        }
+        assert_eq!(told.lock().expect("no panic").take(), Some(CloseReason::Deadline), "{protocol:?}");
+    }
+}
+
 /// A shutdown lets calls end, refuses new ones and ends within its grace.
 pub async fn a_shutdown_ends_within_its_grace(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {

@@ -119,6 +119,7 @@ impl Call {
         }
         self.recv.clear();
         self.events.closed(Closed { reason, drained, processed: Processed::Yes });
-        self.life = Life::Closed(reason);
+        // What the handler was told of an answer that was not its own stays so.
+        self.life = Life::Closed(self.ended().unwrap_or(reason));
     }
 }

@@ -418,6 +418,17 @@ fn rs_228_an_answer_of_its_own_ends_the_handlers_sending() {
 }
 
 #[test]
+fn an_end_by_the_deadline_stays_one_when_its_answer_is_out() {
+    let mut rig = client_stream().header("connect-timeout-ms", "3000").active();
+    rig.wait(secs(3));
+    rig.end();
+    rig.flush();
+    assert_eq!(rig.tell_all(), [Told::Failure(Code::DeadlineExceeded), Told::Closed(CloseReason::Complete)]);
+    assert_eq!(rig.call.ended(), Some(CloseReason::Deadline));
+    assert!(matches!(rig.send("late"), Err(SendError::Closed(CloseReason::Deadline))));
+}
+
+#[test]
 fn the_handlers_own_answer_is_final() {
     let mut rig = client_stream().answered();
     assert!(matches!(rig.send("late"), Err(SendError::Misuse(ApiMisuse::AlreadyFinished))));
