@@ -61,7 +61,7 @@ async fn server_stream(peer: &Peer, codec: Codec) -> Result<(), Failure> {
 async fn client_stream(peer: &Peer, codec: Codec) -> Result<(), Failure> {
     let client = peer.client(codec)?;
     for texts in [&[][..], &["a"], &["a", "", "c"]] {
-        let (mut sender, receiver) = client.call("Join")?.client_stream()?;
+        let (mut sender, mut receiver) = client.call("Join")?.client_stream()?;
         for text in texts {
             sender.send(client.encode(text)).await?;
         }
@@ -123,7 +123,7 @@ async fn large_server_stream(peer: &Peer) -> Result<(), Failure> {
 
 async fn large_client_stream(peer: &Peer) -> Result<(), Failure> {
     let client = peer.client(Codec::Proto)?;
-    let (mut sender, receiver) = client.call("Join")?.client_stream()?;
+    let (mut sender, mut receiver) = client.call("Join")?.client_stream()?;
     let large = "x".repeat(1 << 20);
     for _ in 0..3 {
         sender.send(client.encode(&large)).await?;

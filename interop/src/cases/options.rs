@@ -53,7 +53,7 @@ async fn gzip_server_stream(peer: &Peer) -> Result<(), Failure> {
 
 async fn gzip_client_stream(peer: &Peer) -> Result<(), Failure> {
     let client = peer.client(Codec::Proto)?;
-    let (mut sender, receiver) = gzipped(&client, "Join")?.client_stream()?;
+    let (mut sender, mut receiver) = gzipped(&client, "Join")?.client_stream()?;
     let text = "again ".repeat(1000);
     for _ in 0..3 {
         sender.send(client.encode(&text)).await?;
