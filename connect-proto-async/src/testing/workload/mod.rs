@@ -1,9 +1,9 @@
 //! Calls of every kind at random on a simulated network, with whatever may happen to them, and checks of all that holds
 //! nevertheless.
 //!
-//! [`run`] plays one seed: a server whose [handlers] do as a [script] says, channels over HTTP/1.1 and HTTP/2, and
-//! [clients](client) that call, close, abort and drop. The [stage] lets the network break, the server restart and channels
-//! shut down meanwhile. Every message says to which call it belongs, and the [ledger] knows what each side has done, so that
+//! [`run`] plays one seed: a server whose handlers do as a script says, channels over HTTP/1.1 and HTTP/2, and
+//! clients that call, close, abort and drop. The stage lets the network break, the server restart and channels
+//! shut down meanwhile. Every message says to which call it belongs, and the ledger knows what each side has done, so that
 //! whatever one side sees can be compared with what the other did.
 //!
 //! What is checked, beside that nothing panics, nothing hangs and nothing is left in the end:
@@ -14,7 +14,7 @@
 //! - A call that was certainly not processed reached no handler, and none reaches two.
 //! - A handler is gone as soon as its call has ended.
 //! - A shutdown ends within its grace, with a report that is true, and leaves the address free.
-//! - In [calm](Weather::Calm) weather a call takes no longer than the pauses of its script: a wake-up that was lost shows
+//! - In calm weather a call takes no longer than the pauses of its script: a wake-up that was lost shows
 //!   even where a timer would make up for it.
 //! - After a storm the channels recover.
 
