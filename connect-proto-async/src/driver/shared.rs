@@ -42,10 +42,17 @@ pub(crate) struct State<R: Role> {
     now: Instant,
     /// Client: whether somebody was told that the server asks for calm.
     is_calm: bool,
-    /// Whether the connection is to end once it has no calls.
-    is_retiring: bool,
-    /// Whether the task is to give the socket up.
-    is_severed: bool,
+    exit: Exit,
+}
+
+/// How the connection is to end, if that was asked for and is not done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Exit {
+    None,
+    /// Once it has no calls.
+    Retire,
+    /// At once: the task is to give the socket up.
+    Sever,
 }
 
 /// Those who hold a handle of a call, and those who wait for it. A call of which nobody holds one has its events thrown
@@ -59,12 +66,29 @@ struct Party {
     only_end: bool,
     /// The verdict, if it is the end alone that matters.
     verdict: Option<Result<Metadata, RpcError>>,
-    /// How the call ended, once it has.
-    end: Option<CallClosed>,
+    end: End,
     /// Server: why it ended under its handler, once it has.
     why: Option<CloseReason>,
-    /// Whether the end is told to those who wait for it alone.
-    is_told: bool,
+}
+
+/// How a call ended, once it has.
+#[derive(Clone, Copy, Debug, Default)]
+enum End {
+    #[default]
+    Open,
+    /// For those who send or receive.
+    Noted(CallClosed),
+    /// Also for those who wait for it alone.
+    Told(CallClosed),
+}
+
+impl End {
+    fn closed(self) -> Option<CallClosed> {
+        match self {
+            End::Open => None,
+            End::Noted(closed) | End::Told(closed) => Some(closed),
+        }
+    }
 }
 
 /// Hashes the names of calls. They are given by this side: no peer can make them collide.
@@ -113,8 +137,7 @@ impl<R: Role> Shared<R> {
             task: None,
             now: runtime.now(),
             is_calm: false,
-            is_retiring: false,
-            is_severed: false,
+            exit: Exit::None,
         };
         Arc::new(Shared { runtime, meter, state: Mutex::new(state) })
     }
@@ -157,14 +180,18 @@ impl<R: Role> Shared<R> {
 impl<R: Role> Shared<R> {
     /// Lets the connection end with the calls that it has.
     pub(crate) fn retire(&self) {
-        self.command(|state, _| state.is_retiring = true);
+        self.command(|state, _| {
+            if state.exit == Exit::None {
+                state.exit = Exit::Retire;
+            }
+        });
     }
 
     /// Ends the connection and the calls that are under way on it. What the socket takes at once is all that the peer
     /// hears of it.
     pub(crate) fn sever(&self) {
         self.command(|state, now| {
-            state.is_severed = true;
+            state.exit = Exit::Sever;
             state.connection.shut_down(now, Duration::ZERO);
         });
     }
@@ -179,15 +206,19 @@ impl<R: Role> State<R> {
 
     /// Does what was put off until now.
     pub(super) fn settle(&mut self, now: Instant) {
-        if self.is_retiring && self.connection.is_idle() {
-            self.is_retiring = false;
+        if self.exit == Exit::Retire && self.connection.is_idle() {
+            self.exit = Exit::None;
             self.connection.shut_down(now, Duration::ZERO);
         }
     }
 
     /// Whether the connection is to be severed; true once.
     pub(super) fn take_severed(&mut self) -> bool {
-        std::mem::take(&mut self.is_severed)
+        let is_severed = self.exit == Exit::Sever;
+        if is_severed {
+            self.exit = Exit::None;
+        }
+        is_severed
     }
 
     /// Leaves a waker of somebody who waits for a call that is there, or whose end is kept.
@@ -254,12 +285,15 @@ impl<R: Role> State<R> {
 
     /// How the call ended; `None` before that.
     pub(crate) fn end(&self, id: CallId) -> Option<CallClosed> {
-        self.parties.get(&id)?.end
+        self.parties.get(&id)?.end.closed()
     }
 
     /// How the call ended, for whoever goes on to the next call then; `None` before it is [told](Self::tell).
     pub(crate) fn told_end(&self, id: CallId) -> Option<CallClosed> {
-        self.parties.get(&id).filter(|party| party.is_told)?.end
+        match self.parties.get(&id)?.end {
+            End::Told(closed) => Some(closed),
+            End::Open | End::Noted(_) => None,
+        }
     }
 
     /// The verdict of a call whose end alone mattered, if there was one.
@@ -278,7 +312,7 @@ impl<R: Role> State<R> {
     pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) -> bool {
         let Entry::Occupied(mut party) = self.parties.entry(id) else { return false };
         wakers.extend(party.get_mut().waiters.take_all_but_watchers().take());
-        party.get_mut().end = Some(closed);
+        party.get_mut().end = End::Noted(closed);
         let is_held = party.get().members > 0;
         if !is_held {
             party.remove();
@@ -289,7 +323,7 @@ impl<R: Role> State<R> {
     /// Those who give the connection out know that the call is over: so much for whoever waits for its end.
     pub(super) fn tell(&mut self, id: CallId, wakers: &mut Vec<Waker>) {
         if let Some(party) = self.parties.get_mut(&id) {
-            party.is_told = true;
+            party.end = party.end.closed().map_or(End::Open, End::Told);
             wakers.extend(party.waiters.take());
         }
     }
@@ -334,7 +368,7 @@ impl State<Server> {
     /// Why a call that is gone has ended.
     pub(crate) fn why(&self, id: CallId) -> Option<CloseReason> {
         let party = self.parties.get(&id)?;
-        party.why.or_else(|| party.end.map(|end| end.reason))
+        party.why.or_else(|| party.end.closed().map(|end| end.reason))
     }
 }
 

@@ -171,12 +171,6 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Another generator, which goes its own way.
-    #[cfg(test)]
-    pub(super) fn fork(&mut self) -> Self {
-        Random(self.next())
-    }
-
     /// A number under `end`, which is not 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize

@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::suite::{self, Case, sleep, spawn, within};
@@ -256,4 +255,3 @@ fn dropping_the_simulation_drops_its_tasks() {
 }
 
 mod faults;
-mod workload;

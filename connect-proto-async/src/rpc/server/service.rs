@@ -227,7 +227,7 @@ impl Server {
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let service = &self.service;
         service.stop(grace.saturating_add(BACKSTOP));
-        let emptied = poll_fn(|cx| service.poll_empty(cx));
+        let emptied = poll_fn(|cx| service.poll_ended(cx));
         if within(&*service.runtime, grace, emptied).await.is_some() {
             return ShutdownReport::default();
         }
@@ -235,7 +235,7 @@ impl Server {
         let cut = service.crowd().open();
         cut.iter().for_each(|connection| connection.sever());
         // Nothing is left that could take long: no socket, no handler.
-        poll_fn(|cx| service.poll_empty(cx)).await;
+        poll_fn(|cx| service.poll_ended(cx)).await;
         ShutdownReport { calls_cut, connections_cut: cut.len() }
     }
 
@@ -317,17 +317,7 @@ impl Service {
         }
     }
 
-    fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut crowd = self.crowd();
-        if crowd.connections.is_empty() {
-            return Poll::Ready(());
-        }
-        if !crowd.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
-            crowd.watchers.push(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-
+    /// Ready when the server has stopped and its last connection has ended.
     fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
         let mut crowd = self.crowd();
         if crowd.is_stopping && crowd.connections.is_empty() {
