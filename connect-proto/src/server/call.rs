@@ -5,7 +5,7 @@ mod ending;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, response};
+use http::{HeaderValue, StatusCode, request, response};
 
 use super::{ServerConfig, response as heads};
 use crate::call::{
@@ -44,8 +44,8 @@ pub struct Call {
     content_type: HeaderValue,
     encoding: Encoding,
     deadline: Option<Instant>,
-    /// The request's headers. When the response's head is made, their map is used for it.
-    request_headers: Metadata,
+    /// The request's head, until its headers are taken, or their map is used for the response.
+    request: Option<Box<request::Parts>>,
     life: Life,
     head: Head,
     send: SendHalf,
@@ -83,8 +83,8 @@ enum Answer {
 /// The response's head.
 #[derive(Debug)]
 enum Head {
-    /// Not complete yet: what was said of it so far.
-    Open(Metadata),
+    /// Not complete yet: what was said of it so far, if anything.
+    Open(Option<Box<response::Parts>>),
     Ready(Box<response::Parts>),
     Taken,
 }
@@ -104,8 +104,8 @@ pub(crate) struct Opening {
     pub(crate) http2: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
-    /// The request's.
-    pub(crate) headers: Metadata,
+    /// The request's head, if the call needs it.
+    pub(crate) request: Option<Box<request::Parts>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) expected: Option<u64>,
     /// Whether the application answers by itself, and so needs not be told.
@@ -145,7 +145,7 @@ impl Call {
         now: Instant,
         config: &Arc<ServerConfig>,
         opening: Opening,
-        answer: Result<response::Parts, RpcError>,
+        answer: Result<Box<response::Parts>, RpcError>,
     ) -> Self {
         let kind = if opening.streaming { Kind::Bidi(Duplex::Full) } else { Kind::Unary };
         let by_application = opening.by_application;
@@ -155,7 +155,7 @@ impl Call {
             Ok(parts) => {
                 let code = Code::from_http_status(parts.status.as_u16());
                 let told = RpcError::new(code, format!("HTTP status {}", parts.status.as_u16()));
-                call.head = Head::Ready(Box::new(parts));
+                call.head = Head::Ready(parts);
                 told
             }
             Err(error) => {
@@ -204,8 +204,8 @@ impl Call {
             },
             deadline: opening.deadline,
             life: Life::Active,
-            request_headers: opening.headers,
-            head: Head::Open(Metadata::new()),
+            request: opening.request,
+            head: Head::Open(None),
             send: SendHalf::new(config.limits.send_queue),
             sent: Sent::Nothing,
             recv,
@@ -339,7 +339,7 @@ impl Call {
     #[must_use]
     pub fn take_request_headers(&mut self) -> Metadata {
         match self.head {
-            Head::Open(_) => std::mem::take(&mut self.request_headers),
+            Head::Open(_) => self.request.take().map(|request| request.headers).unwrap_or_default(),
             Head::Ready(_) | Head::Taken => Metadata::new(),
         }
     }
@@ -355,7 +355,8 @@ impl Call {
             return Err(ApiMisuse::ReservedHeader);
         }
         match &mut self.head {
-            Head::Open(open) if open.is_empty() => *open = headers,
+            Head::Open(None) if headers.is_empty() => {}
+            Head::Open(open @ None) => *open = Some(heads::head(StatusCode::OK, headers)),
             Head::Open(_) | Head::Ready(_) | Head::Taken => {
                 return if matches!(self.life, Life::Active) {
                     Err(ApiMisuse::HeadersAlreadySent)
@@ -559,11 +560,22 @@ impl Call {
         if !self.streaming {
             return;
         }
-        if let Head::Open(headers) = &mut self.head {
-            let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
-            let parts = heads::stream(headers, self.content_type.clone(), self.encoding.compression.as_ref());
-            self.head = Head::Ready(Box::new(parts));
+        if let Some(mut parts) = self.take_open_head() {
+            heads::stream(&mut parts, self.content_type.clone(), self.encoding.compression.as_ref());
+            self.head = Head::Ready(parts);
         }
+    }
+
+    /// What was said of the head so far, if it is not complete. The map of the request's headers, which has room, serves
+    /// again.
+    fn take_open_head(&mut self) -> Option<Box<response::Parts>> {
+        let Head::Open(open) = &mut self.head else { return None };
+        let request = &mut self.request;
+        Some(open.take().unwrap_or_else(|| {
+            let mut headers = request.take().map(|request| request.headers).unwrap_or_default();
+            headers.clear();
+            heads::head(StatusCode::OK, headers)
+        }))
     }
 
     /// Queues the end of the response.
@@ -572,21 +584,20 @@ impl Call {
             self.open_stream();
             let json = end_stream::write(verdict.err(), trailers);
             self.send.push_envelope(Flags::END_STREAM, Bytes::from(json));
-        } else if let Head::Open(headers) = &mut self.head {
-            let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
-            let parts = match verdict {
+        } else if let Some(mut parts) = self.take_open_head() {
+            match verdict {
                 Ok(()) => {
                     let compression =
                         self.encoding.compression.as_ref().filter(|_| self.sent == Sent::Compressed);
-                    heads::message(headers, trailers, self.content_type.clone(), compression)
+                    heads::message(&mut parts, trailers, self.content_type.clone(), compression);
                 }
                 Err(error) => {
                     self.send.drop_not_begun();
                     self.send.push_body(Bytes::from(error_json::write(error)));
-                    heads::error(headers, trailers, error)
+                    heads::error(&mut parts, trailers, error);
                 }
-            };
-            self.head = Head::Ready(Box::new(parts));
+            }
+            self.head = Head::Ready(parts);
         }
         self.send.step(SendInput::Finish);
     }
@@ -627,14 +638,4 @@ impl Call {
         }
         self.settle(now);
     }
-}
-
-/// An empty map of headers gives way to one that has room and is done with.
-fn or_reuse(headers: Metadata, done: &mut Metadata) -> Metadata {
-    if !headers.is_empty() {
-        return headers;
-    }
-    let mut reused = std::mem::take(done);
-    reused.clear();
-    reused
 }

@@ -10,9 +10,9 @@ use crate::error::RpcError;
 use crate::metadata::{self, Metadata};
 use crate::wire::names;
 
-/// An empty head of this status.
-pub(crate) fn head(status: StatusCode, headers: Metadata) -> response::Parts {
-    let (mut parts, ()) = http::Response::new(()).into_parts();
+/// A head of this status.
+pub(crate) fn head(status: StatusCode, headers: Metadata) -> Box<response::Parts> {
+    let mut parts = Box::new(http::Response::new(()).into_parts().0);
     parts.status = status;
     parts.headers = headers;
     parts
@@ -20,34 +20,32 @@ pub(crate) fn head(status: StatusCode, headers: Metadata) -> response::Parts {
 
 /// A unary response that carries a message (Connect protocol reference, "Unary-Response").
 pub(crate) fn message(
-    mut headers: Metadata,
+    parts: &mut response::Parts,
     trailers: &Metadata,
     content_type: HeaderValue,
     compression: Option<&Arc<dyn Compression>>,
-) -> response::Parts {
-    headers.insert(CONTENT_TYPE, content_type);
-    insert_name(&mut headers, CONTENT_ENCODING, compression);
-    metadata::add_trailers(&mut headers, trailers);
-    head(StatusCode::OK, headers)
+) {
+    parts.headers.insert(CONTENT_TYPE, content_type);
+    insert_name(&mut parts.headers, CONTENT_ENCODING, compression);
+    metadata::add_trailers(&mut parts.headers, trailers);
 }
 
 /// A unary response that carries an error.
-pub(crate) fn error(mut headers: Metadata, trailers: &Metadata, error: &RpcError) -> response::Parts {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    metadata::add_trailers(&mut headers, trailers);
-    metadata::add_trailers(&mut headers, error.metadata());
-    head(error.code().http_status(), headers)
+pub(crate) fn error(parts: &mut response::Parts, trailers: &Metadata, error: &RpcError) {
+    parts.status = error.code().http_status();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    metadata::add_trailers(&mut parts.headers, trailers);
+    metadata::add_trailers(&mut parts.headers, error.metadata());
 }
 
 /// The head of a stream, which always succeeds ("Streaming-Response").
 pub(crate) fn stream(
-    mut headers: Metadata,
+    parts: &mut response::Parts,
     content_type: HeaderValue,
     compression: Option<&Arc<dyn Compression>>,
-) -> response::Parts {
-    headers.insert(CONTENT_TYPE, content_type);
-    insert_name(&mut headers, names::CONTENT_ENCODING, compression);
-    head(StatusCode::OK, headers)
+) {
+    parts.headers.insert(CONTENT_TYPE, content_type);
+    insert_name(&mut parts.headers, names::CONTENT_ENCODING, compression);
 }
 
 fn insert_name(headers: &mut Metadata, name: HeaderName, compression: Option<&Arc<dyn Compression>>) {
