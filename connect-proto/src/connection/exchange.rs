@@ -277,8 +277,8 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         let live = self.live.as_mut().filter(|live| live.id == id && live.call.has_only_closed())?;
         let Event::Closed(closed) = live.call.poll_event()? else { return None };
         let fate = self.wire.link.reuse();
-        let live = self.live.take()?;
         let processed = if live.recalled { Processed::No } else { closed.processed };
+        self.live = None;
         self.wire.held = 0;
         Some(CallClosed::new(Closed { processed, ..closed }, fate))
     }

@@ -191,7 +191,7 @@ impl<S: Side> Multiplex<S> {
                     Head::Response(input) => input,
                     Head::Request(incoming) => {
                         let id = self.calls.insert(Some(stream), |_| Stage::Arrived {
-                            incoming,
+                            incoming: Some(incoming),
                             told: false,
                             early: Early::default(),
                         });
