@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request, resp
 use super::framing::{has_no_body, has_token};
 use super::output::Output;
 use crate::call::{BodySize, Chunk};
+use crate::fields::Special;
 
 /// How a body that is being sent is framed, and how much of it is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,21 +147,18 @@ pub(super) fn asks_to_close(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONNECTION).iter().any(|value| has_token(value.as_bytes(), b"close"))
 }
 
-/// Whether this field is the connection's own and not the application's (RFC 9110, section 7.6.1).
-fn is_own(name: &HeaderName) -> bool {
-    *name == header::CONTENT_LENGTH
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::CONNECTION
-        || *name == header::UPGRADE
-        || *name == header::TE
-        || *name == header::TRAILER
-        || *name == "keep-alive"
-        || *name == "proxy-connection"
+/// Whether this field is the connection's own and not the application's.
+fn is_own(name: &HeaderName, is_request: bool) -> bool {
+    match Special::of(name) {
+        Some(Special::Host) => is_request,
+        None | Some(Special::Expect | Special::Cookie) => false,
+        Some(_) => true,
+    }
 }
 
 fn put_fields(to: &mut Vec<u8>, headers: &HeaderMap, is_request: bool) {
     for (name, value) in headers {
-        if is_own(name) || (is_request && *name == header::HOST) {
+        if is_own(name, is_request) {
             continue;
         }
         to.extend_from_slice(name.as_str().as_bytes());

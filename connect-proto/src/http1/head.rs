@@ -1,10 +1,10 @@
 //! From the bytes of a complete head to the parts of a message, on httparse.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, request, response};
 
 use super::framing::{Facts, Framing};
-use super::names::{common_value, header_name};
+use super::names::{header_name, header_value};
 use super::scan::FoundHead;
 use crate::error::PeerMisbehaved;
 
@@ -145,12 +145,9 @@ fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<(HeaderMap, F
     let mut facts = Facts::default();
     let mut headers = HeaderMap::try_with_capacity(parsed.len()).map_err(|_| fault)?;
     for field in parsed {
-        let name = header_name(field.name.as_bytes()).ok_or(fault)?;
-        facts.note(&name, field.value)?;
-        let value = match common_value(field.value) {
-            Some(value) => value,
-            None => HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| fault)?,
-        };
+        let (name, special) = header_name(field.name.as_bytes()).ok_or(fault)?;
+        facts.note(special, field.value)?;
+        let value = header_value(head, field.value).ok_or(fault)?;
         headers.try_append(name, value).map_err(|_| fault)?;
     }
     Ok((headers, facts))
