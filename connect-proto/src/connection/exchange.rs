@@ -47,7 +47,10 @@ impl<M: Machine> Live<M> {
         let was_writable = self.call.is_writable();
         while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
             match transmit {
-                Transmit::Head { parts, body } => self.send_head(wire, now, &parts, body),
+                Transmit::Head { parts, body } => {
+                    self.send_head(wire, now, &parts, body);
+                    wire.link.recycle(parts);
+                }
                 Transmit::Data(chunk) => wire.link.send_data(now, chunk),
                 Transmit::End(_) => wire.link.send_end(now),
                 Transmit::Reset(_) => self.recalled = wire.link.abort(now),

@@ -33,6 +33,8 @@ pub trait Link {
     fn handle_written(&mut self, now: Instant, n: usize);
     fn handle_timeout(&mut self, now: Instant);
     fn send_head(&mut self, now: Instant, parts: &Self::Out, body: BodySize);
+    /// Takes a head that was sent, for the sake of its map.
+    fn recycle(&mut self, parts: Box<Self::Out>);
     fn send_data(&mut self, now: Instant, chunk: Chunk);
     fn send_end(&mut self, now: Instant);
     /// Server: what the client still sends is of no use.
@@ -89,6 +91,9 @@ macro_rules! link {
             }
             fn send_head(&mut self, now: Instant, parts: &$out, body: BodySize) {
                 self.send_head(now, parts, body);
+            }
+            fn recycle(&mut self, parts: Box<$out>) {
+                self.recycle(parts.headers);
             }
             fn send_data(&mut self, now: Instant, chunk: Chunk) {
                 self.send_data(now, chunk);

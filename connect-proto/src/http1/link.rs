@@ -11,6 +11,7 @@ use super::copy::Copier;
 use super::encode::{Mismatch, Sender};
 use super::events::Pending;
 use super::framing::Framing;
+use super::head::Kept;
 use super::limits::Limits;
 use super::output::Output;
 use super::scan::{FoundHead, HeadBounds, HeadScan};
@@ -50,6 +51,7 @@ pub(super) struct Link<H> {
     stall: Option<Instant>,
     pub(super) events: Pending<H>,
     pub(super) scan: HeadScan,
+    pub(super) kept: Kept,
     pub(super) decoder: Decoder,
     pub(super) copier: Copier,
     /// Why the connection is not reusable.
@@ -72,6 +74,7 @@ impl<H> Link<H> {
             stall: None,
             events: Pending::new(),
             scan: HeadScan::default(),
+            kept: Kept::default(),
             decoder: Decoder::new(Framing::Exact(0)),
             copier: Copier::default(),
             unusable: None,

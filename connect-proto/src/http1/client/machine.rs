@@ -332,18 +332,19 @@ impl Machine {
     }
 
     fn parse_head(&mut self, bytes: &Bytes, found: FoundHead) {
-        let (parts, framing, facts) = match head::parse_response(bytes, found, self.to_head) {
-            Ok(ResponseHead::Final { parts, framing, facts }) => (parts, framing, facts),
-            Ok(ResponseHead::Interim) => {
-                self.interim += 1;
-                if self.interim > self.link.limits.max_interim {
-                    let limit = self.link.limits.max_interim as u64;
-                    self.misbehaved(PeerMisbehaved::TooManyInterimResponses { limit });
+        let (parts, framing, facts) =
+            match head::parse_response(bytes, found, self.to_head, &mut self.link.kept) {
+                Ok(ResponseHead::Final { parts, framing, facts }) => (parts, framing, facts),
+                Ok(ResponseHead::Interim) => {
+                    self.interim += 1;
+                    if self.interim > self.link.limits.max_interim {
+                        let limit = self.link.limits.max_interim as u64;
+                        self.misbehaved(PeerMisbehaved::TooManyInterimResponses { limit });
+                    }
+                    return;
                 }
-                return;
-            }
-            Err(fault) => return self.misbehaved(fault),
-        };
+                Err(fault) => return self.misbehaved(fault),
+            };
         if facts.close || self.closing {
             self.link.spoil(NotReusable::ConnectionClose);
         } else if parts.version == Version::HTTP_10 {

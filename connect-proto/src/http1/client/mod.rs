@@ -167,6 +167,11 @@ impl Client {
         self.0.send_head(now, parts, body);
     }
 
+    /// Takes the map of a head that was sent: it then serves for a head that comes in.
+    pub(crate) fn recycle(&mut self, headers: http::HeaderMap) {
+        self.0.link.kept.recycle(headers);
+    }
+
     /// Sends a piece of the body. An empty one is ignored.
     ///
     /// A body of announced length must not get longer: the piece is not sent, the connection is closed and the

@@ -378,10 +378,11 @@ impl Machine {
     }
 
     fn parse_head(&mut self, now: Instant, bytes: &Bytes, found: FoundHead) {
-        let RequestHead { parts, framing, facts } = match head::parse_request(bytes, found) {
-            Ok(head) => head,
-            Err(fault) => return self.refuse(now, fault),
-        };
+        let RequestHead { parts, framing, facts } =
+            match head::parse_request(bytes, found, &mut self.link.kept) {
+                Ok(head) => head,
+                Err(fault) => return self.refuse(now, fault),
+            };
         let size = framing.body_size();
         let body = size != BodySize::Empty;
         self.answering =
