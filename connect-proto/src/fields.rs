@@ -132,9 +132,31 @@ pub(crate) fn read_length(value: &[u8]) -> Option<u64> {
     })
 }
 
+/// Calls `write` with the digits of a number.
+pub(crate) fn with_decimal(mut number: u64, write: impl FnOnce(&[u8])) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        start = at;
+        if number == 0 {
+            break;
+        }
+    }
+    write(digits.get(start..).unwrap_or_default());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn decimals() {
+        for number in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX] {
+            with_decimal(number, |digits| assert_eq!(digits, number.to_string().as_bytes()));
+        }
+    }
 
     #[test]
     fn lengths() {

@@ -91,7 +91,7 @@ impl Events {
 
     /// Forgets the messages, which the application has said it does not want.
     pub(crate) fn purge_messages(&mut self) {
-        self.messages = Queue::new();
+        self.messages.clear();
         self.waiting = 0;
         // An end without the messages before it would look like a request that had none.
         self.half_closed = false;
@@ -143,6 +143,11 @@ impl Events {
             self.waiting -= wire_len;
             return Some(Event::Message(message));
         }
+        self.poll_last(withhold_closed)
+    }
+
+    /// What comes once and after all messages.
+    fn poll_last(&mut self, withhold_closed: bool) -> Option<Event> {
         if std::mem::take(&mut self.half_closed) {
             return Some(Event::PeerHalfClosed);
         }

@@ -322,8 +322,8 @@ impl RecvHalf {
 
     fn accept(&mut self, envelope: Envelope, limits: &Limits, events: &mut Events) {
         let wire_len = (PREFIX_LEN + envelope.payload.len()) as u64;
-        let compression = self.compression.clone().filter(|_| envelope.flags.contains(Flags::COMPRESSED));
-        let message = Inbound::new(envelope.payload, compression, limits.message);
+        let compression = self.compression.as_ref().filter(|_| envelope.flags.contains(Flags::COMPRESSED));
+        let message = Inbound::new(envelope.payload, compression.cloned(), limits.message);
         match self.cardinality {
             Cardinality::Many => events.message(message, wire_len),
             Cardinality::One => self.held = Some((message, wire_len)),

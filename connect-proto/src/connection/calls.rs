@@ -65,7 +65,7 @@ impl Watch {
             self.armed = Some(due);
             timers.push(Reverse((due, live.id)));
         }
-        self.tell(live.call.has_events() && (live.call.has_only_closed() || live.has_news()))
+        self.tell(live.has_news_or_end())
     }
 
     fn tell(&mut self, tells: bool) -> bool {

@@ -288,11 +288,10 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let call = self.live.as_ref().and_then(|live| live.call.poll_timeout());
-        let is_under_way = match &self.live {
+        let grace = self.grace.filter(|_| match &self.live {
             Some(live) => !live.call.is_terminal(),
             None => self.wire.link.awaits_request(),
-        };
-        let grace = self.grace.filter(|_| is_under_way);
+        });
         earliest(earliest(call, grace), self.wire.link.poll_timeout())
     }
 

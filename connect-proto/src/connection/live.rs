@@ -44,12 +44,20 @@ impl<M: Machine> Live<M> {
     /// Whether there are events that the application was not told of. The verdict is told even to an application that
     /// has left other events waiting: it may be about to send.
     pub(super) fn has_news(&self) -> bool {
-        let is_told = match self.told {
+        !self.is_told() && self.call.has_events() && !self.call.has_only_closed()
+    }
+
+    /// Whether there are such events, or the end.
+    pub(super) fn has_news_or_end(&self) -> bool {
+        self.call.has_events() && (!self.is_told() || self.call.has_only_closed())
+    }
+
+    fn is_told(&self) -> bool {
+        match self.told {
             Told::Nothing => false,
             Told::Events => !self.call.has_verdict(),
             Told::Verdict => true,
-        };
-        !is_told && self.call.has_events() && !self.call.has_only_closed()
+        }
     }
 
     /// Takes note that the application was told of the events that wait.

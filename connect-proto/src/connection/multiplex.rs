@@ -91,6 +91,12 @@ impl<S: Side> OnStream<'_, S> {
         done
     }
 
+    fn input(&mut self, now: Instant, input: Input) {
+        self.live.input(&mut self.carrier, now, input);
+        self.carrier.want_write();
+        self.touched();
+    }
+
     pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
         let event = self.live.poll_event(&mut self.carrier, now);
         self.touched();
@@ -214,16 +220,11 @@ impl<S: Side> Multiplex<S> {
     }
 
     fn input(&mut self, now: Instant, id: CallId, input: Input) {
-        let Some(entry) = self.calls.get(id) else { return };
-        match &mut entry.stage {
+        if let Some(mut on_stream) = self.on_stream(id) {
+            on_stream.input(now, input);
+        } else if let Some(Entry { stage: Stage::Arrived { early, .. }, .. }) = self.calls.get(id) {
             // Bounded by the stream's window, which nothing widens before the call is started.
-            Stage::Arrived { early, .. } => early.push(input),
-            Stage::Live(live) => {
-                let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
-                live.input(&mut carrier, now, input);
-                carrier.want_write();
-                self.touched(id);
-            }
+            early.push(input);
         }
     }
 

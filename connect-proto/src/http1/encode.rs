@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request, resp
 use super::framing::{has_no_body, has_token};
 use super::output::Output;
 use crate::call::{BodySize, Chunk};
-use crate::fields::Special;
+use crate::fields::{Special, with_decimal};
 
 /// How a body that is being sent is framed, and how much of it is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,7 +171,7 @@ fn put_fields(to: &mut Vec<u8>, headers: &HeaderMap, is_request: bool) {
 fn put_framing(to: &mut Vec<u8>, length: Option<u64>, sender: Sender) {
     if let Some(length) = length {
         to.extend_from_slice(b"content-length: ");
-        put_decimal(to, length);
+        with_decimal(length, |digits| to.extend_from_slice(digits));
         to.extend_from_slice(b"\r\n");
     } else if sender == Sender::Chunked {
         to.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -207,18 +207,6 @@ fn put_host(to: &mut Vec<u8>, parts: &request::Parts) {
     to.extend_from_slice(b"\r\n");
 }
 
-fn put_decimal(to: &mut Vec<u8>, mut n: u64) {
-    let from = to.len();
-    loop {
-        to.push(b'0' + (n % 10) as u8);
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    to.get_mut(from..).unwrap_or_default().reverse();
-}
-
 fn put_hex(to: &mut Vec<u8>, n: usize) {
     let digits = (usize::BITS - n.leading_zeros()).div_ceil(4).max(1);
     for digit in (0..digits).rev() {
@@ -234,11 +222,9 @@ mod tests {
     #[test]
     fn numbers() {
         for n in [0, 1, 9, 10, 15, 16, 255, 4096, 65535, 65536, usize::MAX] {
-            let (mut hex, mut decimal) = (Vec::new(), Vec::new());
+            let mut hex = Vec::new();
             put_hex(&mut hex, n);
-            put_decimal(&mut decimal, n as u64);
             assert_eq!(hex, format!("{n:x}").into_bytes());
-            assert_eq!(decimal, n.to_string().into_bytes());
         }
     }
 }

@@ -9,7 +9,7 @@ use http::{
 use super::hpack::{Block, Field, Pseudo};
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
-use crate::fields::{Special, read_length};
+use crate::fields::{Special, read_length, with_decimal};
 
 /// Fields that a head has room for from the start.
 const USUAL_HEADERS: usize = 8;
@@ -308,18 +308,9 @@ pub(super) fn write_response(block: &mut Block<'_>, parts: &response::Parts, bod
 }
 
 fn write_length(block: &mut Block<'_>, body: BodySize) {
-    let BodySize::Exact(mut length) = body else { return };
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + (length % 10) as u8;
-        length /= 10;
-        start = at;
-        if length == 0 {
-            break;
-        }
+    if let BodySize::Exact(length) = body {
+        with_decimal(length, |digits| block.bytes(&header::CONTENT_LENGTH, digits));
     }
-    block.bytes(&header::CONTENT_LENGTH, digits.get(start..).unwrap_or_default());
 }
 
 /// Writes fields, but for those that the engine writes itself, or that HTTP/2 does not have.
