@@ -1,6 +1,7 @@
 //! What HTTP/1.1, HTTP/2 and calls read alike of header fields.
 
 use http::HeaderName;
+use http::uri::Authority;
 
 /// A field that means something to HTTP itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,6 +133,13 @@ pub(crate) fn read_length(value: &[u8]) -> Option<u64> {
     })
 }
 
+/// An authority without a user's name.
+pub(crate) fn host_of(authority: &Authority) -> &[u8] {
+    let all = authority.as_str().as_bytes();
+    let start = all.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
+    all.get(start..).unwrap_or_default()
+}
+
 /// Calls `write` with the digits of a number.
 pub(crate) fn with_decimal(mut number: u64, write: impl FnOnce(&[u8])) {
     let mut digits = [0; 20];
@@ -150,6 +158,13 @@ pub(crate) fn with_decimal(mut number: u64, write: impl FnOnce(&[u8])) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts() {
+        for (authority, host) in [("a.b:80", "a.b:80"), ("u:p@a.b:80", "a.b:80"), ("[::1]:80", "[::1]:80")] {
+            assert_eq!(host_of(&Authority::from_static(authority)), host.as_bytes());
+        }
+    }
 
     #[test]
     fn decimals() {

@@ -11,7 +11,7 @@ use super::{CallClosed, CallId, Notice};
 use crate::call::{BodySize, Closed, Event, Input, Processed, Transmit};
 use crate::error::{AbortReason, LostKind, ResetCode};
 use crate::http1::{self, NotReusable, Shutdown};
-use crate::time::{Instant, earliest};
+use crate::time::{Instant, earliest, is_due};
 
 /// A link, and how much of a body may come in over it.
 #[derive(Debug)]
@@ -210,10 +210,11 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_timeout().is_none_or(|due| now < due) {
+        let is_over = is_due(self.grace(), now);
+        let is_call_due = self.live.as_ref().is_some_and(|live| is_due(live.call.poll_timeout(), now));
+        if !is_over && !is_call_due && !self.wire.link.is_due(now) {
             return;
         }
-        let is_over = self.grace.is_some_and(|until| now >= until);
         match &mut self.live {
             Some(live) => {
                 live.call.handle_timeout(now);
@@ -288,11 +289,15 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let call = self.live.as_ref().and_then(|live| live.call.poll_timeout());
-        let grace = self.grace.filter(|_| match &self.live {
+        earliest(earliest(call, self.grace()), self.wire.link.poll_timeout())
+    }
+
+    /// When what is under way is given up, if anything is.
+    fn grace(&self) -> Option<Instant> {
+        self.grace.filter(|_| match &self.live {
             Some(live) => !live.call.is_terminal(),
             None => self.wire.link.awaits_request(),
-        });
-        earliest(earliest(call, grace), self.wire.link.poll_timeout())
+        })
     }
 
     pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {

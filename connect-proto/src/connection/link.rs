@@ -44,6 +44,8 @@ pub trait Link {
     fn shut_down(&mut self, now: Instant);
     fn poll_event(&mut self) -> Option<Event<Self::In>>;
     fn output<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
+    /// Whether a limit has come.
+    fn is_due(&self, now: Instant) -> bool;
     fn poll_timeout(&self) -> Option<Instant>;
     fn poll_shutdown(&mut self) -> Option<Shutdown>;
 }
@@ -109,6 +111,9 @@ macro_rules! link {
             }
             fn output<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
                 self.output(slices)
+            }
+            fn is_due(&self, now: Instant) -> bool {
+                self.is_due(now)
             }
             fn poll_timeout(&self) -> Option<Instant> {
                 self.poll_timeout()

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request, resp
 use super::framing::{has_no_body, has_token};
 use super::output::Output;
 use crate::call::{BodySize, Chunk};
-use crate::fields::{Special, with_decimal};
+use crate::fields::{Special, host_of, with_decimal};
 
 /// How a body that is being sent is framed, and how much of it is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -197,9 +197,8 @@ fn put_target(to: &mut Vec<u8>, uri: &Uri) {
 
 /// The URI's authority without a user's name; else the application's own field; else an empty one.
 fn put_host(to: &mut Vec<u8>, parts: &request::Parts) {
-    let authority = parts.uri.authority().map(|authority| authority.as_str());
-    let host = match authority {
-        Some(authority) => authority.rsplit_once('@').map_or(authority, |(_, host)| host).as_bytes(),
+    let host = match parts.uri.authority() {
+        Some(authority) => host_of(authority),
         None => parts.headers.get(header::HOST).map_or(b"".as_slice(), |host| host.as_bytes()),
     };
     to.extend_from_slice(b"host: ");

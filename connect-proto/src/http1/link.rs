@@ -166,8 +166,3 @@ impl<H> Link<H> {
 pub(super) fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     limit.map(|limit| now.saturating_add(limit))
 }
-
-/// Whether a point in time has come.
-pub(super) fn is_due(at: Option<Instant>, now: Instant) -> bool {
-    at.is_some_and(|at| now >= at)
-}

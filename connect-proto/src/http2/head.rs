@@ -9,7 +9,7 @@ use http::{
 use super::hpack::{Block, Field, Pseudo};
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
-use crate::fields::{Special, read_length, with_decimal};
+use crate::fields::{Special, host_of, read_length, with_decimal};
 
 /// Fields that a head has room for from the start.
 const USUAL_HEADERS: usize = 8;
@@ -282,9 +282,8 @@ fn path_of(path: Bytes) -> Result<PathAndQuery, PeerMisbehaved> {
 pub(super) fn write_request(block: &mut Block<'_>, parts: &request::Parts, body: BodySize) {
     block.pseudo(Pseudo::Method, parts.method.as_str().as_bytes());
     block.pseudo(Pseudo::Scheme, parts.uri.scheme_str().unwrap_or("http").as_bytes());
-    let authority = parts.uri.authority().map(|authority| authority.as_str());
-    let host = match authority {
-        Some(authority) => Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).as_bytes()),
+    let host = match parts.uri.authority() {
+        Some(authority) => Some(host_of(authority)),
         None => parts.headers.get(header::HOST).map(HeaderValue::as_bytes),
     };
     if let Some(host) = host {

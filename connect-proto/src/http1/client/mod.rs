@@ -212,6 +212,11 @@ impl Client {
         self.0.link.output.slices(slices)
     }
 
+    /// Whether [`handle_timeout`](Self::handle_timeout) would do anything.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.0.is_due(now)
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
