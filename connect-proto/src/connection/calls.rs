@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -227,12 +228,18 @@ impl<S: Side> Calls<S> {
     }
 
     /// Makes a call of a request that has arrived. Returns what came for it in the meantime.
-    pub(super) fn start(&mut self, id: CallId, start: impl FnOnce(S::Incoming) -> S::Call) -> Option<Early> {
+    /// `withheld` as in [`Live::new`].
+    pub(super) fn start(
+        &mut self,
+        id: CallId,
+        start: impl FnOnce(S::Incoming) -> S::Call,
+        withheld: Duration,
+    ) -> Option<Early> {
         let slot = self.slot(id)?;
         let entry = slot.entry.take()?;
         let (stage, early) = match entry.stage {
             Stage::Arrived { incoming, early, .. } => {
-                (Stage::Live(Box::new(Live::new(id, start(incoming)))), Some(early))
+                (Stage::Live(Box::new(Live::new(id, start(incoming), withheld))), Some(early))
             }
             live => (live, None),
         };

@@ -64,6 +64,10 @@ impl<S: Side> Carrier for StreamCarrier<'_, S> {
             self.engine.want_write(stream);
         }
     }
+
+    fn withheld(&self, now: Instant) -> Duration {
+        self.engine.withheld(now)
+    }
 }
 
 /// A call on its stream, as the application sees it.
@@ -163,7 +167,7 @@ impl<S: Side> Multiplex<S> {
                 && let Stage::Live(live) = &mut entry.stage
             {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
-                live.call.handle_timeout(now);
+                live.handle_timeout(&carrier, now);
                 live.settle(&mut carrier, now);
                 // A server's answer to a deadline, or its word that it receives no more.
                 carrier.want_write();
@@ -214,15 +218,25 @@ impl<S: Side> Multiplex<S> {
     }
 
     fn input(&mut self, now: Instant, id: CallId, input: Input) {
-        let Some(entry) = self.calls.get(id) else { return };
+        if self.take_input(now, id, input) {
+            self.touched(id);
+        }
+    }
+
+    /// True if the call is to be [touched](Self::touched).
+    fn take_input(&mut self, now: Instant, id: CallId, input: Input) -> bool {
+        let Some(entry) = self.calls.get(id) else { return false };
         match &mut entry.stage {
             // Bounded by the stream's window, which nothing widens before the call is started.
-            Stage::Arrived { early, .. } => early.push(input),
+            Stage::Arrived { early, .. } => {
+                early.push(input);
+                false
+            }
             Stage::Live(live) => {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.input(&mut carrier, now, input);
                 carrier.want_write();
-                self.touched(id);
+                true
             }
         }
     }
@@ -231,7 +245,7 @@ impl<S: Side> Multiplex<S> {
 
     /// Takes a call, which gets a stream at once or when there is one.
     pub(super) fn open(&mut self, now: Instant, call: S::Call) -> CallId {
-        let id = self.calls.insert(None, |id| Stage::Live(Box::new(Live::new(id, call))));
+        let id = self.calls.insert(None, |id| Stage::Live(Box::new(Live::new(id, call, Duration::ZERO))));
         self.waiting.push_back(id);
         self.touched(id);
         self.assign(now);
@@ -298,9 +312,10 @@ impl<S: Side> Multiplex<S> {
         id: CallId,
         start: impl FnOnce(S::Incoming) -> S::Call,
     ) -> bool {
-        let Some(mut early) = self.calls.start(id, start) else { return false };
+        let Some(mut early) = self.calls.start(id, start, self.engine.withheld(now)) else { return false };
+        // Of a request that is there as a whole no limit gets among the timers.
         while let Some(input) = early.pop() {
-            self.input(now, id, input);
+            self.take_input(now, id, input);
         }
         if let Some(stream) = self.calls.get(id).and_then(|entry| entry.stream) {
             self.engine.want_write(stream);

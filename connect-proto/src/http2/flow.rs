@@ -5,6 +5,9 @@ pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// The window of a connection, and of a stream before any SETTINGS (section 6.9.2).
 pub(super) const DEFAULT_WINDOW: u32 = 65_535;
 
+/// What fills a frame: less room than that is hardly any.
+const FRAME: u32 = 16 << 10;
+
 /// A window became larger than [`MAX_WINDOW`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Overflow;
@@ -88,6 +91,11 @@ impl RecvWindow {
         }
         self.open += i64::from(self.owed);
         Some(std::mem::take(&mut self.owed))
+    }
+
+    /// Whether what is not consumed leaves the peer next to nothing.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.target.saturating_sub(self.held) < FRAME
     }
 
     /// Changes the target, as the peer does on its side.

@@ -9,7 +9,8 @@ use super::guard::Guards;
 /// Together they bound the memory of a connection: what the peer may have sent and the application has not consumed is
 /// at most [`connection_window`](Self::connection_window), what waits to be written at most about
 /// [`max_output`](Self::max_output), heads at most [`max_header_list`](Self::max_header_list) for each of
-/// [`max_unreleased_streams`](Self::max_unreleased_streams).
+/// [`max_unreleased_streams`](Self::max_unreleased_streams). The calls of this crate consume a message that is not complete as
+/// it arrives, so each of them may hold one more, up to the limit of [its own](crate::call::Limits).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {

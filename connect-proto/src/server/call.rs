@@ -44,6 +44,8 @@ pub struct Call {
     content_type: HeaderValue,
     encoding: Encoding,
     deadline: Option<Instant>,
+    /// Until when the message that the client owes must be there.
+    message_until: Option<Instant>,
     /// The request's headers. When the response's head is made, their map is used for it.
     request_headers: Metadata,
     life: Life,
@@ -134,7 +136,10 @@ impl Call {
             None => call.recv.admit_body(&config.limits),
         };
         match admitted {
-            Ok(()) => drop(call.expire(now)),
+            Ok(()) => {
+                call.time_message(now);
+                call.expire(now);
+            }
             Err(fault) => call.signal(now, Signal::Misbehaved(fault)),
         }
         call
@@ -203,6 +208,7 @@ impl Call {
                 get: None,
             },
             deadline: opening.deadline,
+            message_until: None,
             life: Life::Active,
             request_headers: opening.headers,
             head: Head::Open(Metadata::new()),
@@ -509,15 +515,22 @@ impl Call {
 
     /// The next event; see [`Event`] for their order. The last one is withheld until a reset that goes with it was
     /// polled.
+    ///
+    /// It goes by the latest time that the call was told. Where that may be long ago, tell it first: the time for the rest
+    /// of a message starts when those before it are read.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.poll(self.send.state() == SendState::Resetting)
+        let event = self.events.poll(self.send.state() == SendState::Resetting);
+        if matches!(event, Some(Event::Message(_))) {
+            self.time_message(self.clock.now());
+        }
+        event
     }
 
     /// When to call [`handle_timeout`](Call::handle_timeout); `None` if time changes nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.life {
-            Life::Active => self.deadline,
+            Life::Active => earliest(self.deadline, self.message_until),
             Life::Answered(answered) => earliest(self.drain_until(answered), self.stalls_at(answered)),
             Life::Closed(_) => None,
         }
@@ -599,7 +612,7 @@ impl Call {
                 _ => None,
             };
             match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
-                Ok(_) => return,
+                Ok(_) => return self.time_message(now),
                 Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
                 Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
             }
@@ -625,6 +638,7 @@ impl Call {
         if was_held {
             self.moved();
         }
+        self.time_message(now);
         self.settle(now);
     }
 }

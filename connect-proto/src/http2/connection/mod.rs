@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use self::headers::OpenBlock;
-use self::life::{Phase, Timers};
+use self::life::{Phase, Timers, Withheld};
 use self::read::{Gather, Greeting};
 use super::flow::{DEFAULT_WINDOW, MAX_WINDOW, RecvWindow, SendWindow};
 use super::frame::{self, StreamId};
@@ -120,6 +120,7 @@ pub struct Engine<R: Role> {
     output: Output,
     send: SendWindow,
     recv: RecvWindow,
+    withheld: Withheld,
     peer: PeerSettings,
     /// Whether the peer has acknowledged this side's settings.
     own_acked: bool,
@@ -174,6 +175,7 @@ impl<R: Role> Engine<R> {
             output,
             send: SendWindow::new(DEFAULT_WINDOW),
             recv: RecvWindow::new(connection_window),
+            withheld: Withheld::default(),
             peer: PeerSettings::default(),
             own_acked: false,
             events: VecDeque::new(),

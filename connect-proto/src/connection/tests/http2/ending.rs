@@ -1,7 +1,7 @@
 //! The end of a connection: shutdown, GOAWAY, a peer that is gone, and what its calls come to.
 
 use super::raw::{
-    END, HEADERS, PING, Raw, frame, goaway, message, request_head, reset, response_head, settings,
+    DATA, END, HEADERS, PING, Raw, frame, goaway, message, request_head, reset, response_head, settings,
 };
 use super::*;
 use crate::call::{Processed, SendError};
@@ -10,6 +10,7 @@ use crate::error::{LostKind, ResetCode};
 use crate::http1::NotReusable;
 use crate::http2::KeepAlive;
 use crate::testing::Alone;
+use crate::wire::envelope::Flags;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
@@ -44,6 +45,49 @@ fn a_call_given_up_without_a_sign_of_life_makes_the_connection_suspect() {
     two.run();
     assert!(two.suspect);
     assert!(two.closed.contains_key(&dead) && !two.closed.contains_key(&id));
+}
+
+#[test]
+fn a_message_that_does_not_go_on_is_answered_and_its_connection_lives() {
+    let mut raw = Raw::server(Limits::default());
+    let [silent, other] = [1, 3].map(|id| raw.arrive(&request_head(id)));
+    raw.elapse(secs(1000));
+    raw.feed(&message(1, "text")[..16]);
+    raw.feed(&[message(1, "text"), message(3, "text")].concat()[16..]);
+    raw.feed(&frame(DATA, 0, 1, &[0, 0, 0, 0, 4, b't']));
+    raw.elapse(millis(59_999));
+    assert_eq!(raw.wrote(), "");
+    raw.elapse(millis(1));
+    assert_eq!(raw.events, ["Message", "Message", "Finished(DeadlineExceeded)"]);
+    assert_eq!(raw.wrote(), "HEADERS@1 DATA+END@1");
+    raw.elapse(secs(1));
+    assert_eq!(raw.wrote(), "RST(0)@1");
+    assert_closed(raw.closed(silent).unwrap(), CloseReason::Complete, Processed::Yes, Fate::Reusable);
+    raw.elapse(secs(1000));
+    assert!(raw.is_open(other), "silence between messages is not limited");
+}
+
+#[test]
+fn time_in_which_unread_calls_hold_the_connections_window_does_not_count() {
+    let limits = Limits { connection_window: 65_535, ..Limits::default() };
+    let mut raw = Raw::server(limits);
+    let [begun, unread] = [1, 3].map(|id| raw.arrive(&request_head(id)));
+    raw.feed(&frame(DATA, 0, 1, &[0, 0, 0, 0, 4, b't']));
+    raw.elapse(secs(10));
+    raw.listens = false;
+    raw.feed(&frame(DATA, 0, 3, &crate::testing::peer::envelope(Flags::NONE, &[0; 16_000])));
+    raw.elapse(secs(10)); // there is room left
+    let large = crate::testing::peer::envelope(Flags::NONE, &[0; 40_000]);
+    let parts: Vec<u8> = large.chunks(16_000).flat_map(|part| frame(DATA, 0, 3, part)).collect();
+    raw.feed(&parts);
+    raw.elapse(secs(1000));
+    assert!(raw.is_open(begun));
+    raw.look(unread);
+    raw.elapse(millis(39_999));
+    assert_eq!(raw.wrote(), "");
+    raw.elapse(millis(1));
+    assert_eq!(raw.wrote(), "HEADERS@1 DATA+END@1");
+    assert!(raw.is_open(unread));
 }
 
 #[test]
