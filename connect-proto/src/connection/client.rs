@@ -112,8 +112,7 @@ impl Connection<Client> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        let multiplex = Multiplex::new(now, config.http2.clone(), config.waiting_calls);
-        Connection { protocol: Protocol::Http2(Box::new(multiplex)) }
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::client(now, config))) }
     }
 
     /// Whether a call that is [opened](Self::open) now would get on at once.

@@ -207,7 +207,7 @@ impl<R: Role> Connection<R> {
             return false;
         }
         if begins_alike {
-            let mut multiplex = Multiplex::new(now, limits.clone(), 0);
+            let mut multiplex = Multiplex::server(now, limits.clone());
             if let Some(until) = http1.exchange.grace {
                 multiplex.shut_down(now, until.saturating_duration_since(now));
             }
@@ -385,6 +385,11 @@ pub struct ConnectionConfig {
     /// Client, over HTTP/2: calls that may wait for a stream when the server takes no more at once. 1,000.
     #[cfg(feature = "http2")]
     pub waiting_calls: usize,
+    /// Client, over HTTP/2: for how long a server may say nothing at all while calls wait for it. When a call that was given
+    /// up or has timed out makes it so long in all, since the last byte of the server, the connection is
+    /// [suspect](Notice::Suspect). `None`: never. 5 s.
+    #[cfg(feature = "http2")]
+    pub suspect_after: Option<Duration>,
 }
 
 impl Default for ConnectionConfig {
@@ -396,6 +401,8 @@ impl Default for ConnectionConfig {
             http2: Arc::default(),
             #[cfg(feature = "http2")]
             waiting_calls: 1000,
+            #[cfg(feature = "http2")]
+            suspect_after: Some(Duration::from_secs(5)),
         }
     }
 }
@@ -413,8 +420,9 @@ pub enum Notice {
     /// The call is over, and what became of the connection is known. The last notice of a call, after all of its
     /// events were polled; the call is gone with it.
     Closed(CallId, CallClosed),
-    /// Client, over HTTP/2: a call was given up, and nothing at all came from the server since its head went out. The
-    /// connection may be dead without knowing it, and should not get further calls.
+    /// Client, over HTTP/2: calls were given up for which the server had said nothing at all, and which have waited for
+    /// [so long](ConnectionConfig::suspect_after) in all. The connection may be dead without knowing it, and should not get
+    /// further calls.
     Suspect,
     /// The connection carries no more calls, for this reason. Told once, after the last call is closed.
     Ended(NotReusable),

@@ -11,7 +11,7 @@ use super::calls::{Calls, Early, Entry, Stage, Timers, Watch};
 use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
-use super::{CallClosed, CallId, Notice};
+use super::{CallClosed, CallId, ConnectionConfig, Notice};
 use crate::call::{Event, Input, Processed};
 use crate::error::{AbortReason, CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
@@ -32,9 +32,44 @@ pub(super) struct Multiplex<S: Side> {
     why: Option<NotReusable>,
     /// Until when calls may go on after a shutdown.
     grace: Option<Instant>,
-    /// A call was given up without a sign of life since its head went out, and that was not told.
+    /// Client: how the peer has kept silent while calls waited for it.
+    silence: Silence,
+    /// That was too long, and was not told.
     suspect: bool,
     ended_told: bool,
+}
+
+/// How long calls have waited in vain since the peer was heard of: of those that were given up, and where several waited
+/// at a time, that counts once.
+#[derive(Debug)]
+struct Silence {
+    /// When the peer was heard of last.
+    heard: Instant,
+    waited: Duration,
+    /// What was before this is counted.
+    counted: Instant,
+    /// How much makes the connection suspect.
+    limit: Option<Duration>,
+}
+
+impl Silence {
+    fn new(now: Instant, limit: Option<Duration>) -> Self {
+        Silence { heard: now, waited: Duration::ZERO, counted: now, limit }
+    }
+
+    /// A call that had gone out at `since` was given up, while the peer had been heard of last at `heard`. True if it has
+    /// been silent for too long.
+    fn gave_up(&mut self, since: Instant, heard: Instant, now: Instant) -> bool {
+        if heard > since {
+            return false;
+        }
+        if heard > self.heard {
+            *self = Silence::new(heard, self.limit);
+        }
+        self.waited += now.saturating_duration_since(since.max(self.counted));
+        self.counted = self.counted.max(now);
+        self.limit.is_some_and(|limit| self.waited >= limit)
+    }
 }
 
 /// A stream as its call sees it.
@@ -109,7 +144,20 @@ impl<S: Side> OnStream<'_, S> {
 }
 
 impl<S: Side> Multiplex<S> {
-    pub(super) fn new(now: Instant, limits: Arc<http2::Limits>, max_waiting: usize) -> Self {
+    pub(super) fn server(now: Instant, limits: Arc<http2::Limits>) -> Self {
+        Multiplex::new(now, limits, 0, None)
+    }
+
+    pub(super) fn client(now: Instant, config: &ConnectionConfig) -> Self {
+        Multiplex::new(now, config.http2.clone(), config.waiting_calls, config.suspect_after)
+    }
+
+    fn new(
+        now: Instant,
+        limits: Arc<http2::Limits>,
+        max_waiting: usize,
+        suspect_after: Option<Duration>,
+    ) -> Self {
         Multiplex {
             engine: Engine::new(now, limits),
             calls: Calls::new(),
@@ -118,6 +166,7 @@ impl<S: Side> Multiplex<S> {
             ready: VecDeque::new(),
             why: None,
             grace: None,
+            silence: Silence::new(now, suspect_after),
             suspect: false,
             ended_told: false,
         }
@@ -252,7 +301,7 @@ impl<S: Side> Multiplex<S> {
         id
     }
 
-    /// Whether a call was given up without a sign of life, and that was not told.
+    /// Whether the peer has kept silent for too long, and that was not told.
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect
     }
@@ -412,8 +461,9 @@ impl<S: Side> Multiplex<S> {
             closed.reason,
             CloseReason::Deadline | CloseReason::DrainTimedOut | CloseReason::Aborted(_)
         );
-        // Nothing came on the whole connection since the head went out: it may be dead without knowing.
-        self.suspect |= gave_up && head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
+        if gave_up && let Some(head_at) = head_at {
+            self.suspect |= self.silence.gave_up(head_at, self.engine.last_heard(), self.engine.now());
+        }
         Some(CallClosed::new(closed, fate))
     }
 

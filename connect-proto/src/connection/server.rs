@@ -136,7 +136,7 @@ impl Connection<Server> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        Connection { protocol: Protocol::Http2(Box::new(Multiplex::new(now, config.http2.clone(), 0))) }
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::server(now, config.http2.clone()))) }
     }
 
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.

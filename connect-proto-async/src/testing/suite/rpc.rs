@@ -334,7 +334,8 @@ pub async fn an_end_comes_when_the_connection_is_free(runtime: Arc<dyn Runtime>)
     }
 }
 
-/// A call that times out while its connection says nothing at all takes that out, before the next call comes.
+/// A call that times out while its connection says nothing at all for so long that it is suspect takes that out, before
+/// the next call comes.
 pub async fn a_mute_connection_gets_no_more_calls(runtime: Arc<dyn Runtime>) {
     let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
     let mut listener = runtime.listen(&address).await.expect("a port is free");
@@ -344,6 +345,7 @@ pub async fn a_mute_connection_gets_no_more_calls(runtime: Arc<dyn Runtime>) {
     )
     .expect("a URI");
     config.pool.protocol = Protocol::Http2;
+    config.connection.suspect_after = Some(Duration::from_millis(100));
     let channel = Channel::new(runtime.clone(), config);
     for dials in 1..=5 {
         let patient = channel.call(&procedure("Count")).server_stream("").expect("a call");

@@ -257,6 +257,11 @@ impl<R: Role> Engine<R> {
         self.guard.counters
     }
 
+    /// The latest time that it was told.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
     /// When bytes of the peer came last; when the connection was made, if none did.
     #[must_use]
     pub fn last_heard(&self) -> Instant {

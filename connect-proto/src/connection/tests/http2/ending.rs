@@ -43,8 +43,26 @@ fn a_call_given_up_without_a_sign_of_life_makes_the_connection_suspect() {
     two.advance(secs(5));
     two.client.call(dead).unwrap().abort(two.now, AbortReason::Requested);
     two.run();
-    assert!(two.suspect);
+    assert!(two.suspect, "5 s of silence");
     assert!(two.closed.contains_key(&dead) && !two.closed.contains_key(&id));
+}
+
+#[test]
+fn a_quick_cancel_on_a_healthy_but_quiet_connection_keeps_it() {
+    let mut two = Two::new(FULL);
+    let quiet = two.open();
+    two.run();
+    two.awake = false; // what the server says is on its way for longer than the calls last
+    for _ in 0..100 {
+        two.advance(secs(60));
+        let hasty = two.open();
+        two.run();
+        two.advance(millis(5));
+        two.client.call(hasty).unwrap().abort(two.now, AbortReason::Dropped);
+        two.run();
+        assert!(two.closed.contains_key(&hasty) && !two.suspect);
+    }
+    assert!(two.client.is_free() && !two.closed.contains_key(&quiet));
 }
 
 #[test]
@@ -88,6 +106,63 @@ fn time_in_which_unread_calls_hold_the_connections_window_does_not_count() {
     raw.elapse(millis(1));
     assert_eq!(raw.wrote(), "HEADERS@1 DATA+END@1");
     assert!(raw.is_open(unread));
+}
+
+/// Calls on a connection whose peer is dead, one after the other, each with a second of time.
+fn out_of_time(two: &mut Two, calls: usize) {
+    for _ in 0..calls {
+        assert!(!two.suspect);
+        let late = two.open_for(Some(secs(1)));
+        two.run();
+        two.advance(secs(1));
+        assert_eq!(two.closed[&late].reason, CloseReason::Deadline);
+    }
+}
+
+#[test]
+fn short_deadlines_on_a_dead_connection_add_up() {
+    let mut two = Two::new(FULL);
+    two.run();
+    two.awake = false;
+    out_of_time(&mut two, 5);
+    assert!(two.suspect);
+}
+
+#[test]
+fn a_connection_that_was_dead_from_the_start_becomes_suspect() {
+    let mut two = Two::new(FULL);
+    two.awake = false;
+    out_of_time(&mut two, 5);
+    assert!(two.suspect);
+}
+
+#[test]
+fn a_sign_of_life_starts_the_silence_over() {
+    let mut two = Two::new(FULL);
+    two.run();
+    for _ in 0..3 {
+        two.awake = false;
+        out_of_time(&mut two, 4);
+        two.awake = true;
+        let answered = two.open();
+        two.finish(answered);
+        two.run();
+        assert_eq!(two.verdicts[&answered], Ok(()));
+    }
+    assert!(!two.suspect);
+}
+
+#[test]
+fn calls_that_wait_at_the_same_time_count_once() {
+    let mut two = Two::new(FULL);
+    two.run();
+    two.awake = false;
+    for _ in 0..10 {
+        two.open_for(Some(secs(4)));
+    }
+    two.run();
+    two.advance(secs(4));
+    assert_eq!((two.closed.len(), two.suspect), (10, false));
 }
 
 #[test]
