@@ -86,7 +86,18 @@ impl RecvWindow {
 
     /// The WINDOW_UPDATE to send, if it is worth one: when half of the window is owed.
     pub(super) fn update(&mut self) -> Option<u32> {
-        if self.owed == 0 || self.owed < self.target / 2 {
+        self.update_from(self.target / 2)
+    }
+
+    /// The same for a window that many share: when half of what the others leave of it is owed, but a frame at least. Else
+    /// it would be closed to all of them as soon as more than half of it is held.
+    pub(super) fn update_shared(&mut self) -> Option<u32> {
+        let left = self.target.saturating_sub(self.held);
+        self.update_from((left / 2).max(FRAME).min(self.target / 2))
+    }
+
+    fn update_from(&mut self, least: u32) -> Option<u32> {
+        if self.owed == 0 || self.owed < least {
             return None;
         }
         self.open += i64::from(self.owed);

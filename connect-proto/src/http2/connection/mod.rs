@@ -17,7 +17,7 @@ use http::HeaderMap;
 use self::headers::OpenBlock;
 use self::life::{Phase, Timers, Withheld};
 use self::read::{Gather, Greeting};
-use super::flow::{DEFAULT_WINDOW, MAX_WINDOW, RecvWindow, SendWindow};
+use super::flow::{DEFAULT_WINDOW, RecvWindow, SendWindow};
 use super::frame::{self, StreamId};
 use super::guard::{Counters, Guard};
 use super::head::LastTarget;
@@ -155,7 +155,7 @@ impl<R: Role> Engine<R> {
             output.frame(frame::PREFACE);
         }
         output.frame(&settings::own(&limits, R::IS_SERVER));
-        let connection_window = limits.connection_window.clamp(DEFAULT_WINDOW, MAX_WINDOW);
+        let connection_window = limits.connection_window(R::IS_SERVER);
         if connection_window > DEFAULT_WINDOW {
             output.frame(&frame::window_update(None, connection_window - DEFAULT_WINDOW));
         }

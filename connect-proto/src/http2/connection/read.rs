@@ -294,7 +294,7 @@ impl<R: Role> Engine<R> {
 
     fn widen_connection(&mut self) {
         if !self.phase.is_ending()
-            && let Some(by) = self.recv.update()
+            && let Some(by) = self.recv.update_shared()
         {
             self.output.reply(&frame::window_update(None, by));
         }

@@ -87,7 +87,7 @@ fn a_message_that_does_not_go_on_is_answered_and_its_connection_lives() {
 
 #[test]
 fn time_in_which_unread_calls_hold_the_connections_window_does_not_count() {
-    let limits = Limits { connection_window: 65_535, ..Limits::default() };
+    let limits = Limits { server_connection_window: 65_535, ..Limits::default() };
     let mut raw = Raw::server(limits);
     let [begun, unread] = [1, 3].map(|id| raw.arrive(&request_head(id)));
     raw.feed(&frame(DATA, 0, 1, &[0, 0, 0, 0, 4, b't']));
