@@ -41,6 +41,7 @@ pub struct Call {
     kind: Kind,
     streaming: bool,
     http2: bool,
+    by_get: bool,
     content_type: HeaderValue,
     encoding: Encoding,
     deadline: Option<Instant>,
@@ -104,6 +105,7 @@ enum Sent {
 pub(crate) struct Opening {
     pub(crate) streaming: bool,
     pub(crate) http2: bool,
+    pub(crate) by_get: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
     /// The request's.
@@ -200,6 +202,7 @@ impl Call {
             kind,
             streaming: opening.streaming,
             http2: opening.http2,
+            by_get: opening.by_get,
             content_type: opening.content_type,
             encoding: Encoding {
                 compression: opening.compression,
@@ -587,6 +590,7 @@ impl Call {
             self.send.push_envelope(Flags::END_STREAM, Bytes::from(json));
         } else if let Head::Open(headers) = &mut self.head {
             let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
+            let headers = if self.by_get { heads::varying(headers) } else { headers };
             let parts = match verdict {
                 Ok(()) => {
                     let compression =

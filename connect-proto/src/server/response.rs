@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderName, HeaderValue, StatusCode, response};
 
 use crate::compress::Compression;
@@ -16,6 +16,12 @@ pub(crate) fn head(status: StatusCode, headers: Metadata) -> response::Parts {
     parts.status = status;
     parts.headers = headers;
     parts
+}
+
+/// The headers of what answers a GET, which may be cached: its compression depends on the request.
+pub(crate) fn varying(mut headers: Metadata) -> Metadata {
+    headers.append(VARY, ACCEPT_ENCODING.into());
+    headers
 }
 
 /// A unary response that carries a message (Connect protocol reference, "Unary-Response").
