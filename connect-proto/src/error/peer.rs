@@ -176,6 +176,9 @@ pub enum PeerMisbehaved {
     UnsolicitedBytes,
 
     // HTTP/2 (RFC 9113). A malformed head is `MalformedHead`, one over the limit `HeadTooLarge` or `TooManyHeaders`.
+    /// A response of HTTP/1.1 where HTTP/2 was begun without asking, by prior knowledge.
+    #[error("the peer answered HTTP/1.1 to HTTP/2 by prior knowledge")]
+    Http1Response,
     /// A connection that does not begin with the preface, or whose first frame is not SETTINGS (section 3.4).
     #[error("invalid HTTP/2 preface")]
     InvalidPreface,

@@ -150,7 +150,7 @@ impl<R: Role> Engine<R> {
 
     /// A peer that has asked for calm gets fewer pings.
     fn keep_alive(&self) -> Option<KeepAlive> {
-        let is_calm = self.goaway.is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM);
+        let is_calm = self.goaway.as_ref().is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM);
         if is_calm { self.limits.keep_alive.map(KeepAlive::backed_off) } else { self.limits.keep_alive }
     }
 

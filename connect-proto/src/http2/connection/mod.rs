@@ -44,13 +44,16 @@ const SPARE_MAPS: usize = 16;
 const SPARE_FIELDS: usize = 32;
 
 /// What the peer's GOAWAY said: it takes no more streams.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GoAway {
     /// Why, as it was said last; [`ResetCode::ENHANCE_YOUR_CALM`] if it was said at all. After that a new connection should
     /// not be made at once, and [ping less often](super::KeepAlive::backed_off).
     pub code: ResetCode,
     /// The last stream that the peer may have processed.
     pub last_stream: u32,
+    /// What the peer said with that code, for humans; mostly empty. At most 256 bytes of it are kept, and U+FFFD stands for
+    /// what is no text.
+    pub debug: Box<str>,
 }
 
 /// Why a connection did not take a stream.
@@ -235,8 +238,8 @@ impl<R: Role> Engine<R> {
 
     /// What the peer's GOAWAY said, if one came.
     #[must_use]
-    pub fn goaway(&self) -> Option<GoAway> {
-        self.goaway
+    pub fn goaway(&self) -> Option<&GoAway> {
+        self.goaway.as_ref()
     }
 
     /// The rule that the peer broke and that ended the connection, if one.

@@ -5,8 +5,9 @@ use super::raw::{
 };
 use super::*;
 use crate::call::{Processed, SendError};
+use crate::connection::Fault;
 use crate::connection::tests::{assert_closed, closing};
-use crate::error::{LostKind, ResetCode};
+use crate::error::{LostKind, PeerMisbehaved, ResetCode};
 use crate::http1::NotReusable;
 use crate::http2::KeepAlive;
 use crate::testing::Alone;
@@ -163,6 +164,46 @@ fn calls_that_wait_at_the_same_time_count_once() {
     two.run();
     two.advance(secs(4));
     assert_eq!((two.closed.len(), two.suspect), (10, false));
+}
+
+#[test]
+fn a_connection_says_what_rule_its_peer_broke() {
+    let mut raw = Raw::client(Limits::default(), &[]);
+    let id = raw.open(None);
+    raw.run();
+    assert_eq!(raw.end.fault(), None);
+    raw.feed(&settings(&[(2, 2)]));
+    let fault = raw.end.fault().unwrap();
+    assert_eq!(fault, Fault::Misbehaved(PeerMisbehaved::InvalidSetting(2)));
+    assert_eq!(fault.to_string(), "invalid value of setting 0x2");
+    assert_eq!(raw.closed(id).unwrap().reason, CloseReason::TransportLost(LostKind::Failed));
+}
+
+#[test]
+fn a_connection_says_what_its_peer_has_against_this_side() {
+    let mut raw = Raw::client(Limits::default(), &[]);
+    raw.feed(&goaway(0, ResetCode::NO_ERROR));
+    assert_eq!(raw.end.fault(), None, "it leaves in order");
+
+    let mut raw = Raw::client(Limits::default(), &[]);
+    raw.open(None);
+    raw.run();
+    let mut calm = goaway(1, ResetCode::ENHANCE_YOUR_CALM);
+    raw.feed(&calm);
+    assert_eq!(raw.end.fault().unwrap().to_string(), "GOAWAY ENHANCE_YOUR_CALM");
+    calm.extend_from_slice(b"too_many_pings");
+    calm[2] += 14;
+    raw.feed(&calm);
+    assert_eq!(raw.end.fault().unwrap().to_string(), "GOAWAY ENHANCE_YOUR_CALM: too_many_pings");
+}
+
+#[test]
+fn an_answer_of_http1_to_http2_is_told() {
+    let mut client = Alone::http2_client(&ConnectionConfig::default());
+    client.feed(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+    let fault = client.end.connection.fault().unwrap();
+    assert_eq!(fault, Fault::Misbehaved(PeerMisbehaved::Http1Response));
+    assert_eq!(fault.to_string(), "the peer answered HTTP/1.1 to HTTP/2 by prior knowledge");
 }
 
 #[test]
