@@ -402,6 +402,18 @@ impl Slot {
         Poll::Ready(CallEnd { closed, verdict: verdict.take() })
     }
 
+    /// Whether the call is over, though its end may not have been told yet.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.lock().place {
+            Place::Waiting { call, .. } => call.is_terminal(),
+            Place::Live { shared, id, .. } => {
+                let mut connection = shared.lock();
+                connection.connection.call(*id).is_none_or(|call| call.state() == Phase::Closed)
+            }
+            Place::Over(_) => true,
+        }
+    }
+
     /// The reason for which the call is over, as far as that is known.
     pub(super) fn reason(&self) -> Option<CloseReason> {
         match &self.lock().place {

@@ -1,8 +1,22 @@
 //! What a channel is made for, and what calls leave behind on it.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use connect_proto::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::ConfigError;
-use crate::testing::Sim;
-use crate::{Address, Channel, ChannelConfig, Context, Procedure, Protocol, Router, Server, ServerConfig};
+use crate::testing::suite;
+use crate::testing::{Dial, Sim};
+use crate::{
+    Address, BoxFuture, BoxStream, Channel, ChannelConfig, Code, Context, Listener, Procedure, Protocol,
+    Router, Runtime, Server, ServerConfig, Timer,
+};
 
 /// However a call ends and whoever sees it first, its connection forgets it.
 #[test]
@@ -45,6 +59,34 @@ fn a_uri_names_an_address() {
     for uri in ["", "example.com", "http://", "http://a/b", "http://a@b", "unix:", "unix:80", "ftp://a"] {
         assert!(ChannelConfig::new(uri, "json").is_err(), "{uri:?}");
     }
+}
+
+/// A server that answers before it has read the request, as proxies do, and keeps the connection: its word counts at once.
+#[test]
+fn an_answer_that_the_server_is_unavailable_is_not_held_back() {
+    let sim = Sim::new(7);
+    let runtime = sim.handle();
+    sim.run(async {
+        let address = Address::Tcp { host: "server.example".into(), port: 80 };
+        let mut listener = runtime.listen(&address).await.expect("a free port");
+        let server = suite::spawn(&*runtime, async move {
+            let (mut stream, _) = poll_fn(|cx| listener.poll_accept(cx)).await.expect("a client");
+            stream.read_exact(&mut [0; 100]).await.expect("a request");
+            let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.expect("a client");
+            stream
+        });
+        let config = ChannelConfig::new("http://server.example", "text").expect("a URI");
+        let channel = Channel::new(runtime.clone(), config);
+        let call = channel.call(&Procedure::new("/test.Service/Put").expect("a path"));
+        let answer = call.unary(vec![0; 3 << 20]);
+        let begun = runtime.now();
+        let error = answer.await.expect_err("it is unavailable");
+        assert_eq!(error.code(), Code::Unavailable);
+        let took = runtime.now().saturating_duration_since(begun);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        drop(server.await);
+    });
 }
 
 #[cfg(feature = "tls")]
