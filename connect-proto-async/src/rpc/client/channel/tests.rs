@@ -61,6 +61,16 @@ fn a_uri_names_an_address() {
     }
 }
 
+#[test]
+fn a_port_that_is_none_is_not_the_default_port() {
+    for uri in ["http://a:80800", "http://a:http", "http://a:-1", "http://a:+80", "http://[::1]:65536"] {
+        assert!(ChannelConfig::new(uri, "json").is_err(), "{uri}");
+    }
+    // An empty one is none at all: RFC 3986, section 3.2.3.
+    let config = ChannelConfig::new("http://a:", "json").expect("a URI");
+    assert_eq!(config.address.to_string(), "a:80");
+}
+
 /// A server that answers before it has read the request, as proxies do, and keeps the connection: its word counts at once.
 #[test]
 fn an_answer_that_the_server_is_unavailable_is_not_held_back() {
