@@ -81,6 +81,8 @@ impl Host {
                 id,
                 permit,
                 multiplexed,
+            // For the handler, and for its context.
+            state.join(id);
                 procedure,
                 codec,
                 metadata,

@@ -1,0 +1,67 @@
+//! What a server does with its handlers, whatever its clients do.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use connect_proto::Instant;
+use connect_proto::error::{CloseReason, Code, RpcError};
+
+use super::host::MAX_BEGUN;
+use crate::testing::Sim;
+use crate::testing::suite::{sleep, spawn};
+use crate::{
+    Address, BoxFuture, BoxStream, Channel, ChannelConfig, Context, Listener, Procedure, Protocol, Router,
+    Runtime, Server, ServerConfig, Timer,
+};
+
+const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+
+fn procedure(name: &str) -> Procedure {
+    Procedure::new(format!("/test.Service/{name}")).expect("a path")
+}
+
+async fn serve(runtime: &Arc<dyn Runtime>, router: Router, config: ServerConfig) -> Server {
+    let address = Address::Tcp { host: "server.example".into(), port: 80 };
+    Server::bind(runtime.clone(), &address, router, config).await.expect("a free port")
+}
+
+fn channel(runtime: &Arc<dyn Runtime>, protocol: Protocol, codec: &str) -> Channel {
+    let mut config = ChannelConfig::new("http://server.example", codec).expect("a URI");
+    config.pool.protocol = protocol;
+    Channel::new(runtime.clone(), config)
+}
+
+/// Whoever keeps the context may ask when the answer has long gone out, and nobody has asked before.
+#[test]
+fn a_call_that_is_gone_has_ended_as_it_did() {
+    for protocol in BOTH {
+        let sim = Sim::new(7);
+        let runtime = sim.handle();
+        sim.run(async {
+            let ends = Arc::new(Mutex::new(Vec::new()));
+            let (tells, clock) = (ends.clone(), runtime.clone());
+            let router =
+                Router::new(["text"]).unary(&procedure("Leave"), move |context: Context, _: Bytes| {
+                    let (tells, runtime) = (tells.clone(), clock.clone());
+                    clock.spawn(Box::pin(async move {
+                        sleep(&*runtime, Duration::from_secs(1)).await;
+                        let ended = context.ended().await;
+                        tells.lock().expect("no panic").push(ended);
+                    }));
+                    async { Ok(Bytes::new()) }
+                });
+            let server = serve(&runtime, router, ServerConfig::default()).await;
+            let channel = channel(&runtime, protocol, "text");
+            channel.call(&procedure("Leave")).unary("").await.expect("an answer");
+            sleep(&*runtime, Duration::from_secs(2)).await;
+            assert_eq!(*ends.lock().expect("no panic"), [CloseReason::Complete], "{protocol:?}");
+            drop(server);
+        });
+    }
+}
