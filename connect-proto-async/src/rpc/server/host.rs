@@ -62,12 +62,6 @@ impl Host {
             state.connection.refuse(now, id, config, Refusal::NotFound);
             return;
         };
-        let Some(permit) = self.service.admit() else {
-            trace::call_shed(procedure.path());
-            let error = RpcError::new(Code::ResourceExhausted, "too many calls");
-            state.connection.refuse(now, id, config, Refusal::Error(error));
-            return;
-        };
         let multiplexed = incoming.version() >= Version::HTTP_2;
         // One that it does not have is refused by the call itself.
         let codec = incoming.codec().and_then(|name| procedure.codec_named(name)).unwrap_or_default();
@@ -76,7 +70,15 @@ impl Host {
         if let Some(mut call) = state.connection.call(id).filter(|call| call.ended().is_none()) {
             let metadata = call.take_request_headers();
             let (deadline, encoding) = (call.deadline(), call.encoding());
+        // One with a bad request has ended by now, and counts for nothing.
             state.join(id);
+            let Some(permit) = self.service.admit() else {
+                trace::call_shed(procedure.path());
+                let error = RpcError::new(Code::ResourceExhausted, "too many calls");
+                // Without trailers there is nothing that could be wrong with it.
+                let _ = call.finish(now, Metadata::new(), Err(error));
+                return;
+            };
             self.started.push_back(Started {
                 id,
                 permit,

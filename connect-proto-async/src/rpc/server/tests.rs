@@ -65,3 +65,27 @@ fn a_call_that_is_gone_has_ended_as_it_did() {
         });
     }
 }
+
+/// What never gets to a handler is no call that was begun, nor one too many.
+#[test]
+fn a_bad_request_takes_no_place_of_a_call() {
+    for protocol in BOTH {
+        let sim = Sim::new(7);
+        let runtime = sim.handle();
+        sim.run(async {
+            let router = Router::new(["text"])
+                .unary(&procedure("Echo"), |_: Context, message: Bytes| async move { Ok(message) });
+            let mut config = ServerConfig::default();
+            config.max_calls = Some(0);
+            let server = serve(&runtime, router, config).await;
+            let bad = channel(&runtime, protocol, "unknown");
+            let error = bad.call(&procedure("Echo")).unary("").await.expect_err("it is bad");
+            assert_ne!(error.code(), Code::ResourceExhausted, "{protocol:?}: {error:?}");
+            let good = channel(&runtime, protocol, "text");
+            let error = good.call(&procedure("Echo")).unary("").await.expect_err("it is one too many");
+            assert_eq!(error.code(), Code::ResourceExhausted, "{protocol:?}");
+            let counters = server.counters();
+            assert_eq!((counters.calls, counters.calls_shed), (0, 1), "{protocol:?}");
+        });
+    }
+}
