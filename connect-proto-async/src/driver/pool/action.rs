@@ -68,6 +68,8 @@ pub(crate) enum Failure {
     DialFailed(Arc<io::Error>),
     #[error("no connection could be made in time")]
     ConnectTimeout,
+    #[error("no connection could be made: the runtime has stopped")]
+    Stopped,
     #[error("no connection took the call")]
     NotTaken,
     #[error("the channel is shut down")]

@@ -142,6 +142,14 @@ impl<C: Clone, W> Pool<C, W> {
         self.end_dial(id, &Failure::DialFailed(Arc::new(error)));
     }
 
+    /// The dial was dropped, as when a runtime stops. Others would be, too: those that wait fail, and are not dialled for.
+    pub(crate) fn dial_dropped(&mut self, now: Instant, id: ConnectionId) {
+        self.tick(now);
+        if self.end_dial(id, &Failure::Stopped) {
+            self.fail_waiting(usize::MAX, &Failure::Stopped);
+        }
+    }
+
     /// A call that was assigned to the connection has ended, and the connection can carry another.
     pub(crate) fn freed(&mut self, now: Instant, id: ConnectionId) {
         self.tick(now);

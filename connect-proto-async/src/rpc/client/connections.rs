@@ -157,6 +157,15 @@ impl Connections {
         });
     }
 
+    /// A dial was dropped with its runtime.
+    pub(super) fn dial_dropped(self: &Arc<Self>, id: ConnectionId) {
+        self.tell(|state, now| {
+            state.dials.remove(&id);
+            state.pool.dial_dropped(now, id);
+            None
+        });
+    }
+
     /// A call has ended on its connection. To be told once for each.
     pub(super) fn call_ended(self: &Arc<Self>, id: ConnectionId, closed: &CallClosed, is_suspect: bool) {
         self.connection(|pool, now| match closed.fate {

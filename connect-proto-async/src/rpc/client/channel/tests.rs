@@ -99,6 +99,74 @@ fn an_answer_that_the_server_is_unavailable_is_not_held_back() {
     });
 }
 
+/// Passes on to another runtime until it has stopped: then it drops what it is to spawn, as tokio does.
+#[derive(Debug)]
+struct Stoppable {
+    inner: Arc<dyn Runtime>,
+    has_stopped: AtomicBool,
+    /// How many tasks are being dropped, one within the other, and how many that were at most.
+    depth: AtomicUsize,
+    max_depth: AtomicUsize,
+}
+
+impl Runtime for Stoppable {
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {
+        self.inner.timer(at)
+    }
+
+    fn spawn(&self, task: BoxFuture<()>) {
+        if !self.has_stopped.load(Ordering::Relaxed) {
+            return self.inner.spawn(task);
+        }
+        let depth = self.depth.fetch_add(1, Ordering::Relaxed) + 1;
+        self.max_depth.fetch_max(depth, Ordering::Relaxed);
+        drop(task);
+        self.depth.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
+        self.inner.connect(address)
+    }
+
+    fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        self.inner.listen(address)
+    }
+}
+
+/// Otherwise a thousand calls that wait are a thousand dials, each within the one before.
+#[test]
+fn a_dial_that_is_dropped_with_its_runtime_does_not_dial_again() {
+    let sim = Sim::new(7);
+    let runtime = Arc::new(Stoppable {
+        inner: sim.handle(),
+        has_stopped: AtomicBool::new(false),
+        depth: AtomicUsize::new(0),
+        max_depth: AtomicUsize::new(0),
+    });
+    sim.script_dials([Dial::Unanswered]);
+    let mut config = ChannelConfig::new("http://server.example", "text").expect("a URI");
+    config.pool.max_http1_connections = 1;
+    let channel = Channel::new(runtime.clone(), config);
+    let wait = Procedure::new("/test.Service/Wait").expect("a path");
+    let calls: Vec<_> = (0..50).map(|_| channel.call(&wait).open_unary("").expect("a call")).collect();
+    sim.run(suite::sleep(&*runtime, Duration::from_millis(1)));
+    runtime.has_stopped.store(true, Ordering::Relaxed);
+    drop(sim);
+    assert!(runtime.max_depth.load(Ordering::Relaxed) <= 1, "{:?}", runtime.max_depth);
+    // They are told all the same, and so is a call that comes too late.
+    let late = channel.call(&wait).open_unary("").expect("a call");
+    for mut call in calls.into_iter().chain([late]) {
+        let mut answer = std::pin::pin!(call.response());
+        let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(answer) = answer.as_mut().poll(cx) else { panic!("it waits for nobody") };
+        assert_eq!(answer.expect_err("it has no connection").code(), Code::Unavailable);
+    }
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn the_host_of_an_https_uri_is_the_servers_name() {
