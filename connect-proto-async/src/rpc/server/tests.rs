@@ -89,3 +89,34 @@ fn a_bad_request_takes_no_place_of_a_call() {
         });
     }
 }
+
+/// What a handler leaves behind is its own as much as what it does.
+#[test]
+fn a_destructor_that_panics_costs_its_call_alone() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("as it should");
+        }
+    }
+    for protocol in BOTH {
+        let sim = Sim::new(7);
+        let runtime = sim.handle();
+        sim.run(async {
+            let router = Router::new(["text"])
+                .unary(&procedure("Echo"), |_: Context, message: Bytes| async move { Ok(message) })
+                .unary(&procedure("Wait"), |_: Context, _: Bytes| async move {
+                    let _panics = Panics;
+                    std::future::pending::<Result<Bytes, RpcError>>().await
+                });
+            let mut config = ServerConfig::default();
+            Arc::make_mut(&mut config.calls).max_timeout = Some(Duration::from_secs(1));
+            let server = serve(&runtime, router, config).await;
+            let channel = channel(&runtime, protocol, "text");
+            let error = channel.call(&procedure("Wait")).unary("").await.expect_err("it takes too long");
+            assert_eq!(error.code(), Code::DeadlineExceeded, "{protocol:?}");
+            channel.call(&procedure("Echo")).unary("").await.expect("an answer");
+            assert_eq!(server.counters().connections, 1, "{protocol:?}");
+        });
+    }
+}
