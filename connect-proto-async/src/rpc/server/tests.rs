@@ -120,3 +120,71 @@ fn a_destructor_that_panics_costs_its_call_alone() {
         });
     }
 }
+
+/// Tells each poll of a task from the others.
+#[derive(Debug)]
+struct Counting {
+    inner: Arc<dyn Runtime>,
+    polls: Arc<AtomicUsize>,
+}
+
+impl Runtime for Counting {
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {
+        self.inner.timer(at)
+    }
+
+    fn spawn(&self, mut task: BoxFuture<()>) {
+        let polls = self.polls.clone();
+        self.inner.spawn(Box::pin(poll_fn(move |cx| {
+            polls.fetch_add(1, Ordering::Relaxed);
+            task.as_mut().poll(cx)
+        })));
+    }
+
+    fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
+        self.inner.connect(address)
+    }
+
+    fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {
+        self.inner.listen(address)
+    }
+}
+
+/// However many calls come at once, other tasks have their turns in between.
+#[test]
+fn a_crowd_of_calls_does_not_hold_up_other_tasks() {
+    let sim = Sim::new(7);
+    let polls = Arc::new(AtomicUsize::new(0));
+    let runtime: Arc<dyn Runtime> = Arc::new(Counting { inner: sim.handle(), polls: polls.clone() });
+    sim.run(async {
+        // How many handlers began in each poll.
+        let begun = Arc::new(Mutex::new(BTreeMap::<usize, usize>::new()));
+        let notes = begun.clone();
+        let router = Router::new(["text"]).unary(&procedure("Echo"), move |_: Context, message: Bytes| {
+            *notes.lock().expect("no panic").entry(polls.load(Ordering::Relaxed)).or_default() += 1;
+            async move { Ok(message) }
+        });
+        let server = serve(&runtime, router, ServerConfig::default()).await;
+        let channel = channel(&runtime, Protocol::Http2, "text");
+        // So that the server has told how many streams it takes.
+        channel.call(&procedure("Echo")).unary("").await.expect("an answer");
+        let calls: Vec<_> = (0..200)
+            .map(|_| {
+                let call = channel.call(&procedure("Echo"));
+                spawn(&*runtime, async move { call.unary("").await })
+            })
+            .collect();
+        for call in calls {
+            call.await.expect("an answer");
+        }
+        let begun = begun.lock().expect("no panic");
+        assert_eq!(begun.values().sum::<usize>(), 201);
+        let most = begun.values().max().copied().unwrap_or_default();
+        assert!(most <= 2 * MAX_BEGUN, "{most} at once");
+        drop(server);
+    });
+}
