@@ -167,8 +167,8 @@ impl<C: Clone, W> Pool<C, W> {
         });
     }
 
-    /// The connection has not taken the call after all, or lost it before a byte of it was written. The call waits again,
-    /// in its old place, unless it was sent away too often.
+    /// The connection has not taken the call after all. The call waits again, in its old place, unless it was sent away too
+    /// often.
     pub(crate) fn refused(&mut self, now: Instant, lease: Lease, call: W, why: Refusal) {
         self.tick(now);
         let waits_for_others = match why {
