@@ -26,7 +26,9 @@ pub struct PoolConfig {
     pub http2_connections: usize,
     /// How long making a connection may take. 10 s.
     pub connect_timeout: Duration,
-    /// How long a connection without calls is kept; `None` for ever. 90 s.
+    /// How long a connection without calls is kept; `None` for ever. 30 s: less than the 60 s that servers and proxies
+    /// commonly allow, this crate's server over HTTP/1.1 among them, so that it is this side that gives a connection up. A
+    /// request that meets the server's close fails, and only what certainly was not processed is made again.
     pub idle_timeout: Option<Duration>,
     /// The age at which a connection gets no more calls and ends with those that it has. No limit.
     pub max_age: Option<Duration>,
@@ -42,7 +44,7 @@ impl Default for PoolConfig {
             max_http1_connections: 256,
             http2_connections: 1,
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Some(Duration::from_secs(90)),
+            idle_timeout: Some(Duration::from_secs(30)),
             max_age: None,
             max_waiting: 1000,
         }
