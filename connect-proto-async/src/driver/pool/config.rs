@@ -32,8 +32,8 @@ pub struct PoolConfig {
     pub idle_timeout: Option<Duration>,
     /// The age at which a connection gets no more calls and ends with those that it has. No limit.
     pub max_age: Option<Duration>,
-    /// Calls that may wait for a connection; one more is refused as resource exhausted. 1,000; with 0 a call gets on at
-    /// once or not at all, so that no connection is ever made.
+    /// Calls that may wait for a connection, also while it is made for them; one more is refused as resource exhausted.
+    /// 1,000; 0 counts as 1.
     pub max_waiting: usize,
 }
 

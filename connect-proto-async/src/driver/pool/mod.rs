@@ -254,7 +254,7 @@ impl<C: Clone, W> Pool<C, W> {
         {
             return Assignment::Assigned(Assigned { call, connection, lease });
         }
-        if self.waiting.len() >= self.config.max_waiting {
+        if self.waiting.len() >= self.config.max_waiting.max(1) {
             return Assignment::Refused(call, Failure::TooManyWaiting);
         }
         self.waiting.insert(ticket, Waiting { call, refusals: 0 });

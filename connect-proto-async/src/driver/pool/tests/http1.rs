@@ -170,3 +170,13 @@ fn alpn_decides_for_each_connection() {
     assert!(scene.dialled_as(1, Protocol::Http1).is_empty());
     assert_eq!(scene.open(&["d", "e"]), ["d on 2", "e on 2"]);
 }
+#[test]
+fn one_call_may_always_wait_since_it_is_what_a_connection_is_made_for() {
+    let mut scene = Scene::new(|config| config.max_waiting = 0);
+    assert_eq!(
+        scene.open(&["a", "b"]),
+        ["a waits", "dial 1", "b refused: too many calls wait for a connection"]
+    );
+    assert_eq!(scene.dialled(1), ["a on 1"]);
+}
+

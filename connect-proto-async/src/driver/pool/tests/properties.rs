@@ -60,7 +60,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn config() -> impl Strategy<Value = PoolConfig> {
     let timeout = || prop_oneof![Just(None), (1u64..60).prop_map(|s| Some(secs(s)))];
-    (protocol(), 0usize..4, 0usize..4, 1usize..8, timeout(), timeout()).prop_map(
+    (protocol(), 0usize..4, 0usize..4, 0usize..8, timeout(), timeout()).prop_map(
         |(protocol, max_http1_connections, http2_connections, max_waiting, idle_timeout, max_age)| {
             PoolConfig {
                 protocol,
@@ -278,7 +278,9 @@ impl World {
                 assert_eq!(refused, call);
                 match why {
                     Failure::ShutDown => assert!(self.shut_down),
-                    Failure::TooManyWaiting => assert!(self.waiting().len() >= self.config.max_waiting),
+                    Failure::TooManyWaiting => {
+                        assert!(self.waiting().len() >= self.config.max_waiting.max(1))
+                    }
                     other => panic!("refused for {other}"),
                 }
             }
@@ -423,7 +425,7 @@ impl World {
     fn check(&self) {
         let timer = self.pool.poll_timeout();
         assert!(timer.is_none_or(|at| at > self.now), "a timer is due");
-        assert!(self.waiting().len() <= self.config.max_waiting + self.returned, "too many wait");
+        assert!(self.waiting().len() <= self.config.max_waiting.max(1) + self.returned, "too many wait");
         for id in self.connections.keys() {
             assert!(!self.is_overdue(*id), "{id:?} is overdue");
         }
