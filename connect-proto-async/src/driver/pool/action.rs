@@ -57,6 +57,8 @@ pub(crate) enum Action<C, W> {
     Fail(W, Failure),
     /// Let a connection end with the calls it has.
     ShutDown(C),
+    /// Abort what is drained on a connection, and let it end.
+    Cut(C),
 }
 
 /// Why a call gets no connection.

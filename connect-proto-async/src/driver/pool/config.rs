@@ -19,7 +19,8 @@ pub struct PoolConfig {
     /// What is spoken where the connection itself does not decide it. HTTP/1.1.
     pub protocol: Protocol,
     /// Connections over HTTP/1.1 at once, those included that are being made or are closing. It is also how many calls
-    /// get on at once. 256; 0 counts as 1.
+    /// get on at once. When a call waits for a place, the response that has been drained for longest after a close is
+    /// aborted to make one. 256; 0 counts as 1.
     pub max_http1_connections: usize,
     /// Connections over HTTP/2 that calls are spread over. Another is made only when those there can carry no more.
     /// Those that only carry their last calls come on top. 1; 0 counts as 1.
@@ -61,6 +62,7 @@ pub struct PoolCounters {
     pub dial_failures: u64,
     /// Calls that were put on a connection which had carried one before.
     pub reuses: u64,
-    /// Connections that were taken out while they could still be open: idle for too long, too old, or suspected dead.
+    /// Connections that were taken out while they could still be open: idle for too long, too old, suspected dead, or
+    /// draining while a call waited for their place.
     pub evictions: u64,
 }

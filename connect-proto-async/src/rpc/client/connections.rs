@@ -296,7 +296,7 @@ impl Connections {
                 }
             }
             Action::Assign(Assigned { call: slot, connection, lease }) => {
-                match slot.attach(&connection, lease.connection) {
+                match slot.attach(&connection, lease) {
                     Ok(Some(false)) if lease.protocol == Protocol::Http2 => self.decide(
                         |state, now| {
                             state.pool.filled(now, lease.connection);
@@ -330,6 +330,9 @@ impl Connections {
             }
             Action::Fail(slot, why) => slot.fail(error_of(&why)),
             Action::ShutDown(shared) => shared.retire(),
+            Action::Cut(shared) => {
+                shared.command(|state, now| state.connection.shut_down(now, Duration::ZERO));
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use connect_proto::Instant;
+use connect_proto::error::{AbortReason, CloseReason, RpcError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::ConfigError;
@@ -15,7 +16,7 @@ use crate::testing::suite;
 use crate::testing::{Dial, Sim};
 use crate::{
     Address, BoxFuture, BoxStream, Channel, ChannelConfig, Code, Context, Listener, Procedure, Protocol,
-    Router, Runtime, Server, ServerConfig, Timer,
+    Responses, Router, Runtime, Server, ServerConfig, Timer,
 };
 
 /// However a call ends and whoever sees it first, its connection forgets it.
@@ -96,6 +97,37 @@ fn an_answer_that_the_server_is_unavailable_is_not_held_back() {
         let took = runtime.now().saturating_duration_since(begun);
         assert!(took < Duration::from_secs(1), "{took:?}");
         drop(server.await);
+    });
+}
+
+/// A response that nobody wants any more does not keep a call waiting.
+#[test]
+fn a_drain_makes_room_for_a_call_that_waits() {
+    let sim = Sim::new(7);
+    let runtime = sim.handle();
+    sim.run(async {
+        let (silent, echo) = ("/test.Service/Silent", "/test.Service/Echo");
+        let [silent, echo] = [silent, echo].map(|path| Procedure::new(path).expect("a path"));
+        let router = Router::new(["text"])
+            .unary(&echo, |_: Context, message| async move { Ok(message) })
+            .server_stream(&silent, |_: Context, _, mut responses: Responses| async move {
+                responses.send("one").await?;
+                std::future::pending::<Result<(), RpcError>>().await
+            });
+        let address = Address::Tcp { host: "server.example".into(), port: 80 };
+        let server = Server::bind(runtime.clone(), &address, router, ServerConfig::default()).await;
+        let mut config = ChannelConfig::new("http://server.example", "text").expect("a URI");
+        config.pool.max_http1_connections = 1;
+        let channel = Channel::new(runtime.clone(), config);
+        let mut stream = channel.call(&silent).server_stream("").expect("a call");
+        stream.recv().await.expect("a message");
+        let ending = stream.close();
+        let begun = runtime.now();
+        channel.call(&echo).unary("").await.expect("an answer");
+        let took = runtime.now().saturating_duration_since(begun);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        assert_eq!(ending.await.closed.reason, CloseReason::Aborted(AbortReason::ShutDown));
+        drop(server);
     });
 }
 
