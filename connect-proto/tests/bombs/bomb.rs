@@ -1,5 +1,34 @@
 //! Compressed messages that are small and expand to as much as their format allows, made by hand: no encoder has to go
-//! through what they stand for.
+//! through what they stand for. And what it takes to measure what they cost.
+
+use std::process::Command;
+use std::{env, fs};
+
+pub(crate) const KIB: usize = 1 << 10;
+pub(crate) const MIB: usize = 1 << 20;
+
+/// Runs a test in a process of its own, so that all memory which that ever had is the test's.
+pub(crate) fn alone(test: &str, body: fn()) {
+    const ALONE: &str = "BOMBS_ALONE";
+    if env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let program = env::current_exe().expect("it runs");
+    let output = Command::new(program).args([test, "--exact", "--nocapture"]).env(ALONE, "1").output();
+    let output = output.expect("it runs once more");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout);
+    println!("{told}");
+    assert!(told.contains("1 passed"), "there is such a test");
+}
+
+/// The most memory that the process ever had, as the system has counted.
+pub(crate) fn peak() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib * KIB
+}
 
 /// Bits, the first of a byte being its lowest.
 #[derive(Default)]
@@ -95,7 +124,6 @@ fn brotli(wire_len: usize, expanded: u64) -> (Vec<u8>, u64) {
 }
 
 /// `hello`, in a window of 1 GiB: not Brotli as RFC 7932 has it.
-#[cfg(feature = "br")]
 pub(crate) fn large_window() -> Vec<u8> {
     let mut bits = Bits::default();
     bits.put(8, 0b0001_0001);
