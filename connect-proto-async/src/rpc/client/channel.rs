@@ -197,6 +197,12 @@ impl Channel {
         self.connections.meter().traffic()
     }
 
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.alive().len()
+    }
+
     /// What its connections have been through so far.
     #[must_use]
     pub fn counters(&self) -> PoolCounters {

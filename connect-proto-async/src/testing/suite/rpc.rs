@@ -14,9 +14,9 @@ use crate::{
     Responses, Router, Runtime, SendError, Server, ServerConfig,
 };
 
-const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+pub(super) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
-fn procedure(name: &str) -> Procedure {
+pub(super) fn procedure(name: &str) -> Procedure {
     Procedure::new(format!("/test.Service/{name}")).expect("a path")
 }
 
@@ -101,12 +101,12 @@ fn router(runtime: &Arc<dyn Runtime>) -> Router {
         )
 }
 
-async fn serve(runtime: &Arc<dyn Runtime>, config: ServerConfig) -> Server {
+pub(super) async fn serve(runtime: &Arc<dyn Runtime>, config: ServerConfig) -> Server {
     let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
     Server::bind(runtime.clone(), &address, router(runtime), config).await.expect("a port is free")
 }
 
-fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Protocol) -> Channel {
+pub(super) fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Protocol) -> Channel {
     let address = server.local_address().expect("a server has an address");
     let mut config = ChannelConfig::new(&format!("http://{address}"), "text").expect("a URI");
     config.pool.protocol = protocol;
