@@ -192,8 +192,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         if self.attendant.due().is_some_and(|due| due <= now) {
             self.attendant.on_time(&mut state, now);
         }
-        if !self.unread.is_empty() && state.connection.wants_read() {
-            state.connection.handle_read(now, &mut self.unread);
+        self.use_bytes(&mut state, now);
+        // What came before goes first: the body of a request is taken once its head was looked at.
+        while self.heed_notices(&mut state, now) {
+            self.use_bytes(&mut state, now);
         }
         match std::mem::replace(&mut self.arrived, Read::Nothing) {
             Read::Eof => state.connection.handle_eof(now),
@@ -202,6 +204,13 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         }
         self.is_wanted(&state);
         self.heed_notices(&mut state, now);
+    }
+
+    /// Hands in what was read, if the connection wants it.
+    fn use_bytes(&mut self, state: &mut State<R>, now: Instant) {
+        if !self.unread.is_empty() && state.connection.wants_read() {
+            state.connection.handle_read(now, &mut self.unread);
+        }
     }
 
     /// Takes note of whether reading leads somewhere. True if that has become so.
