@@ -66,6 +66,8 @@ pub(crate) struct Task<R: Role, A: Attendant<R>> {
     /// What was read and not used yet. Empty and without memory while the connection is silent.
     unread: BytesMut,
     read_size: usize,
+    /// Whether the last read took far less than that.
+    read_little: bool,
     /// What the last read has brought, if it was not handed in yet.
     arrived: Read,
     input: Input,
@@ -115,6 +117,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             stream: Some(stream),
             unread: BytesMut::new(),
             read_size: MIN_READ,
+            read_little: false,
             arrived: Read::Nothing,
             input: Input::Wanted,
             output: Output::Open,
@@ -160,11 +163,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 Read::Eof
             }
             Poll::Ready(Ok(read)) => {
-                if read == room {
-                    self.read_size = (2 * self.read_size).min(MAX_READ);
-                } else if read < self.read_size / 2 {
-                    self.read_size = (self.read_size / 2).max(MIN_READ);
-                }
+                self.resize(read, room);
                 self.shared.meter().read(read);
                 Read::Bytes
             }
@@ -180,6 +179,18 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 Read::Nothing
             }
         }
+    }
+
+    /// Sizes the next reads by what the last one took of its room. What is left of a message after a full read says nothing
+    /// of the next one: it takes two small reads to go back.
+    fn resize(&mut self, read: usize, room: usize) {
+        let is_little = read < self.read_size / 2;
+        if read == room {
+            self.read_size = (2 * self.read_size).min(MAX_READ);
+        } else if is_little && self.read_little {
+            self.read_size = (self.read_size / 2).max(MIN_READ);
+        }
+        self.read_little = is_little && read < room;
     }
 
     /// Hands in what was read, and acts on the notices.
