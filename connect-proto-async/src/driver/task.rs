@@ -22,10 +22,10 @@ use super::shared::{Shared, State};
 const MAX_TURNS: usize = 2;
 /// Slices of one vectored write.
 const SLICES: usize = 32;
-/// Bytes to make room for before a read: at first, and when reads fill what there is.
+/// Bytes to make room for before a read: at first, and at most when reads fill what there is. So many make for few calls of
+/// the system, and for large messages that lie whole in what was read.
 const MIN_READ: usize = 8 << 10;
-// More than that an allocator is likely to fetch from the system each time, page by page.
-const MAX_READ: usize = 64 << 10;
+const MAX_READ: usize = 256 << 10;
 
 /// How long a stream that is closed may take to get out what was written.
 const FAREWELL: Duration = Duration::from_secs(5);
