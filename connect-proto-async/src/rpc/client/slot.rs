@@ -18,7 +18,7 @@ use crate::driver::pool::{ConnectionId, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
 use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
-use crate::rpc::inbox;
+use crate::rpc::inbox::Batch;
 
 /// A call, shared by its handles and, as long as it waits for a connection, by the pool.
 #[derive(Debug)]
@@ -203,14 +203,13 @@ impl Slot {
         let State { place, waiters, why, .. } = &mut *state;
         match place {
             Place::Waiting { call, .. } => {
-                let poll_event = || {
-                    let event = call.poll_event()?;
-                    Some(match (event, &mut *why) {
+                while let Some(event) = call.poll_event() {
+                    events.push_back(match (event, &*why) {
+                        (Event::Writable, _) => continue,
                         (Event::Finished(Err(_)), Some(why)) => Event::Finished(Err(why.clone())),
                         (event, _) => event,
-                    })
-                };
-                inbox::fill(poll_event, |event| events.push_back(event));
+                    });
+                }
                 if events.is_empty() {
                     waiters.wait(Wait::Receive, cx);
                     return Poll::Pending;
@@ -226,7 +225,9 @@ impl Slot {
                 let (mut wakers, mut is_suspect) = (Vec::new(), false);
                 let (there, closed) = shared.command(|connection, now| {
                     let Some(mut call) = connection.connection.call(*id) else { return (false, None) };
-                    if inbox::fill(|| call.poll_event(now), |event| events.push_back(event)) {
+                    let mut batch = Batch::default();
+                    call.poll_events(now, |event| batch.take(event, |event| events.push_back(event)));
+                    if batch.is_writable {
                         wakers.extend(connection.take_sender(*id));
                     }
                     if events.is_empty() {

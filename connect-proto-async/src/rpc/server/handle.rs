@@ -17,7 +17,7 @@ use futures_core::Stream;
 use super::{Conclusion, Outcome};
 use crate::driver::shared::{Shared, Wait};
 use crate::rpc::SendError;
-use crate::rpc::inbox;
+use crate::rpc::inbox::Batch;
 
 /// Names a call on its connection, from anywhere.
 #[derive(Clone, Debug)]
@@ -151,14 +151,15 @@ impl Requests {
                 *end = Some(gone());
                 return None;
             };
-            let take = |event| match event {
+            let mut batch = Batch::default();
+            let mut keep = |event| match event {
                 Event::Message(message) if first.is_none() => first = Some(message),
                 Event::Message(message) => inbox.push_back(message),
                 Event::PeerHalfClosed => _ = end.get_or_insert(Ok(())),
                 Event::Finished(verdict) => _ = end.get_or_insert(verdict.map(drop)),
                 _ => {}
             };
-            let is_writable = inbox::fill(|| call.poll_event(now), take);
+            call.poll_events(now, |event| batch.take(event, &mut keep));
             if first.is_none() && end.is_none() {
                 if state.is_looked_at(*id) {
                     state.wait(*id, Wait::Receive, cx);
@@ -167,7 +168,7 @@ impl Requests {
                     *end = Some(gone());
                 }
             }
-            if is_writable { state.take_sender(*id) } else { None }
+            if batch.is_writable { state.take_sender(*id) } else { None }
         });
         if let Some(sender) = sender {
             sender.wake();
