@@ -1,5 +1,6 @@
 //! A call on its connection, whatever carries it.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::CallId;
@@ -137,13 +138,20 @@ impl<M: Machine> Live<M> {
         }
     }
 
-    /// The next event but the last one, which becomes a notice of the connection.
-    pub(super) fn poll_event(&mut self, carrier: &mut impl Carrier, now: Instant) -> Option<Event> {
+    /// Hands out the next events, until `take` has enough; but not the last one, which becomes a notice of the connection.
+    pub(super) fn poll_events(
+        &mut self,
+        carrier: &mut impl Carrier,
+        now: Instant,
+        mut take: impl FnMut(Event) -> ControlFlow<()>,
+    ) {
         self.told = Told::Nothing;
         self.handle_timeout(carrier, now);
         self.take_reset(carrier, now);
-        let event = if self.call.has_only_closed() { None } else { self.call.poll_event() };
+        while !self.call.has_only_closed()
+            && let Some(event) = self.call.poll_event()
+            && take(event).is_continue()
+        {}
         self.widen(carrier, now);
-        event
     }
 }

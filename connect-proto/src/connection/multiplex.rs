@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,10 +131,9 @@ impl<S: Side> OnStream<'_, S> {
         done
     }
 
-    pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        let event = self.live.poll_event(&mut self.carrier, now);
+    pub(super) fn poll_events(&mut self, now: Instant, take: impl FnMut(Event) -> ControlFlow<()>) {
+        self.live.poll_events(&mut self.carrier, now, take);
         self.touched();
-        event
     }
 
     fn touched(&mut self) {
