@@ -44,7 +44,7 @@ pub(crate) trait Attendant<R: Role>: Send + Unpin {
     /// Goes on with what it does outside of the lock.
     fn attend(&mut self, _: &Arc<Shared<R>>, _: &mut Context<'_>) {}
 
-    /// Whether a notice has left it something to [attend](Self::attend) to.
+    /// Whether there is something left to [attend](Self::attend) to.
     fn has_work(&self) -> bool {
         false
     }
@@ -253,9 +253,9 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         if self.heed_notices(&mut state, now) {
             state.settle(now);
             self.write(&mut state, now, cx);
-            moved =
-                self.heed_notices(&mut state, now) || self.attendant.has_work() || !self.unread.is_empty();
+            moved = self.heed_notices(&mut state, now) || !self.unread.is_empty();
         }
+        moved |= self.attendant.has_work();
         while let Some(shutdown) = state.connection.poll_shutdown() {
             moved = true;
             match shutdown {

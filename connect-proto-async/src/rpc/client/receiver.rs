@@ -123,6 +123,11 @@ impl Receiver {
         self.leave()
     }
 
+    /// Whether the call is over, so that its end waits for nobody.
+    pub(super) fn is_over(&self) -> bool {
+        self.slot.is_over()
+    }
+
     fn leave(&mut self) -> Ending {
         self.stage = Stage::Left;
         // The verdict may have been taken together with a message, and not been looked at.

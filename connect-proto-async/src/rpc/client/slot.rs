@@ -13,7 +13,7 @@ use connect_proto::metadata::Metadata;
 
 use super::CallEnd;
 use super::connections::Connections;
-use crate::driver::pool::{ConnectionId, Refusal, Ticket};
+use crate::driver::pool::{Lease, Protocol, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
 use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
@@ -43,7 +43,7 @@ struct State {
 #[allow(clippy::large_enum_variant, reason = "every call begins as the large one")]
 enum Place {
     Waiting { call: Call, ticket: Option<Ticket> },
-    Live { shared: Arc<Shared<Client>>, id: CallId, on: ConnectionId },
+    Live { shared: Arc<Shared<Client>>, id: CallId, on: Lease },
     Over(CallClosed),
 }
 
@@ -85,11 +85,7 @@ impl Slot {
 
     /// Puts the call on a connection; whether that could take another one at once. `None` if the call has ended meanwhile,
     /// or ends by this.
-    pub(super) fn attach(
-        &self,
-        shared: &Arc<Shared<Client>>,
-        on: ConnectionId,
-    ) -> Result<Option<bool>, Refusal> {
+    pub(super) fn attach(&self, shared: &Arc<Shared<Client>>, on: Lease) -> Result<Option<bool>, Refusal> {
         let mut state = self.lock();
         let Place::Waiting { call, .. } = &state.place else { return Ok(None) };
         if call.is_terminal() {
@@ -244,7 +240,7 @@ impl Slot {
                     let on = *on;
                     state.place = Place::Over(closed);
                     drop(state);
-                    self.connections.call_ended(on, &closed, is_suspect);
+                    self.connections.call_ended(on.connection, &closed, is_suspect);
                 }
                 wakers.into_iter().for_each(Waker::wake);
                 if there && closed.is_none() && events.is_empty() {
@@ -306,6 +302,11 @@ impl Slot {
                 }
             },
         );
+        let lease = match &self.lock().place {
+            Place::Live { on, .. } if on.protocol == Protocol::Http1 => *on,
+            _ => return,
+        };
+        self.connections.connection(|pool, now| pool.draining(now, lease));
     }
 
     /// Aborts the call; its end alone still matters.
@@ -400,6 +401,18 @@ impl Slot {
         };
         *place = Place::Over(closed);
         Poll::Ready(CallEnd { closed, verdict: verdict.take() })
+    }
+
+    /// Whether the call is over, though its end may not have been told yet.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.lock().place {
+            Place::Waiting { call, .. } => call.is_terminal(),
+            Place::Live { shared, id, .. } => {
+                let mut connection = shared.lock();
+                connection.connection.call(*id).is_none_or(|call| call.state() == Phase::Closed)
+            }
+            Place::Over(_) => true,
+        }
     }
 
     /// The reason for which the call is over, as far as that is known.

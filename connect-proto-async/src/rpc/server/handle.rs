@@ -30,6 +30,11 @@ impl CallRef {
         CallRef { shared, id }
     }
 
+    /// Whoever might have asked for the call's end has gone.
+    pub(super) fn forget(&self) {
+        self.shared.lock().forget(self.id);
+    }
+
     pub(super) fn now(&self) -> connect_proto::Instant {
         self.shared.now()
     }
@@ -254,6 +259,6 @@ impl Future for Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.shared.lock().forget(self.0.id);
+        self.0.forget();
     }
 }

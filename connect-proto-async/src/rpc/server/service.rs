@@ -126,10 +126,32 @@ struct Crowd {
     connections: BTreeMap<u64, Stage>,
     accepted: u64,
     is_stopping: bool,
-    /// The accept loop, while there are too many, or while nobody comes.
-    acceptor: Option<Waker>,
+    acceptor: Acceptor,
     /// Those who wait for the last connection to end.
     watchers: Vec<Waker>,
+}
+
+/// The accept loop, with its listener.
+#[derive(Debug)]
+enum Acceptor {
+    /// It may wait, since there are too many connections or since nobody comes.
+    Open(Option<Waker>),
+    Closed,
+}
+
+impl Default for Acceptor {
+    fn default() -> Self {
+        Acceptor::Open(None)
+    }
+}
+
+impl Acceptor {
+    fn take_waker(&mut self) -> Option<Waker> {
+        match self {
+            Acceptor::Open(waker) => waker.take(),
+            Acceptor::Closed => None,
+        }
+    }
 }
 
 /// How far a connection is.
@@ -181,7 +203,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls_failures: AtomicU64::new(0),
         });
-        let accept = Accept { service: service.clone(), listener, pause: None };
+        let accept = Accept { listener, pause: None, service: AcceptorMembership(service.clone()) };
         service.runtime.spawn(Box::pin(accept));
         Server { service }
     }
@@ -219,7 +241,7 @@ impl Server {
     }
 
     /// Stops: accepts no more connections and no more calls, waits until the calls under way have ended, for `grace` at
-    /// most, cuts off what is left then, and says how much that was.
+    /// most, cuts off what is left then, and says how much that was. The listener is closed when it returns.
     ///
     /// Clients over HTTP/2 are told first, so that no call is lost that was on its way; over HTTP/1.1 a connection closes
     /// after its call. Calls that are cut off end with a reset. A dropped future has stopped the server all the same, and
@@ -304,7 +326,7 @@ impl Service {
         let (wakers, connections) = {
             let mut crowd = self.crowd();
             crowd.is_stopping = true;
-            let mut wakers: Vec<Waker> = crowd.acceptor.take().into_iter().collect();
+            let mut wakers: Vec<Waker> = crowd.acceptor.take_waker().into_iter().collect();
             wakers.extend(crowd.connections.values_mut().filter_map(|stage| match stage {
                 Stage::New(waker) => waker.take(),
                 Stage::Open(_) => None,
@@ -317,10 +339,10 @@ impl Service {
         }
     }
 
-    /// Ready when the server has stopped and its last connection has ended.
+    /// Ready when the server has stopped, its listener is closed and its last connection has ended.
     fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
         let mut crowd = self.crowd();
-        if crowd.is_stopping && crowd.connections.is_empty() {
+        if crowd.has_ended() {
             return Poll::Ready(());
         }
         if !crowd.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
@@ -344,6 +366,15 @@ impl Crowd {
             Stage::Open(shared) => Some(shared.clone()),
         });
         open.collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.is_stopping && self.connections.is_empty() && matches!(self.acceptor, Acceptor::Closed)
+    }
+
+    /// Those who wait for the end, if it has come.
+    fn take_watchers(&mut self) -> Vec<Waker> {
+        if self.has_ended() { std::mem::take(&mut self.watchers) } else { Vec::new() }
     }
 }
 
@@ -397,9 +428,8 @@ impl Drop for Membership {
         let wakers: Vec<Waker> = {
             let mut crowd = self.service.crowd();
             crowd.connections.remove(&self.key);
-            let watchers =
-                if crowd.connections.is_empty() { std::mem::take(&mut crowd.watchers) } else { Vec::new() };
-            crowd.acceptor.take().into_iter().chain(watchers).collect()
+            let watchers = crowd.take_watchers();
+            crowd.acceptor.take_waker().into_iter().chain(watchers).collect()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -407,9 +437,24 @@ impl Drop for Membership {
 
 /// The accept loop.
 struct Accept {
-    service: Arc<Service>,
     listener: Box<dyn Listener>,
     pause: Option<Pause>,
+    /// Fields are dropped in their order: by then the listener is closed.
+    service: AcceptorMembership,
+}
+
+/// The place of the accept loop in its service. It is given up with the loop's task, however that ends.
+struct AcceptorMembership(Arc<Service>);
+
+impl Drop for AcceptorMembership {
+    fn drop(&mut self) {
+        let watchers = {
+            let mut crowd = self.0.crowd();
+            crowd.acceptor = Acceptor::Closed;
+            crowd.take_watchers()
+        };
+        watchers.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The wait after a failure.
@@ -437,13 +482,12 @@ impl Accept {
     /// False when the server stops, which closes the listener.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         {
-            let mut crowd = self.service.crowd();
+            let mut crowd = self.service.0.crowd();
             if crowd.is_stopping {
-                crowd.watchers.drain(..).for_each(Waker::wake);
                 return Poll::Ready(false);
             }
-            crowd.acceptor = Some(cx.waker().clone());
-            if self.service.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
+            crowd.acceptor = Acceptor::Open(Some(cx.waker().clone()));
+            if self.service.0.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
                 return Poll::Pending;
             }
         }
@@ -458,11 +502,11 @@ impl Accept {
         match self.listener.poll_accept(cx) {
             Poll::Ready(Ok((stream, peer))) => {
                 self.pause = None;
-                self.service.serve(stream, peer);
+                self.service.0.serve(stream, peer);
             }
             Poll::Ready(Err(error)) => {
                 trace::accept_failed(&error);
-                self.service.accept_errors.fetch_add(1, Ordering::Relaxed);
+                self.service.0.accept_errors.fetch_add(1, Ordering::Relaxed);
                 if !is_of_one_connection(&error) {
                     self.pause();
                 }
@@ -475,8 +519,9 @@ impl Accept {
     /// The machine has run out of something, such as file descriptors: to try again at once would be to spin.
     fn pause(&mut self) {
         let length = self.pause.as_ref().map_or(MIN_PAUSE, |pause| (2 * pause.length).min(MAX_PAUSE));
-        let at = self.service.runtime.now().saturating_add(length);
-        self.pause = Some(Pause { timer: self.service.runtime.timer(at), length, is_over: false });
+        let runtime = &self.service.0.runtime;
+        let timer = runtime.timer(runtime.now().saturating_add(length));
+        self.pause = Some(Pause { timer, length, is_over: false });
     }
 }
 

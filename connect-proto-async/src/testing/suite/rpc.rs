@@ -557,6 +557,9 @@ pub async fn a_shutdown_ends_within_its_grace(runtime: Arc<dyn Runtime>) {
         channel.call(&procedure("Echo")).unary("").await.expect("an answer");
         let report = within(&*runtime, Duration::from_secs(5), server.shutdown(Duration::from_secs(3))).await;
         assert_eq!(report.expect("in time"), Default::default(), "{protocol:?}: nothing is under way");
+        // The listener is closed by then.
+        let address = server.local_address().expect("a server has an address");
+        runtime.listen(address).await.expect("the port is free again");
         let error = channel.call(&procedure("Echo")).unary("").await.expect_err("nobody is there");
         assert_eq!(error.code(), Code::Unavailable);
 
