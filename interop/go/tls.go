@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -51,12 +52,15 @@ func clientCertificate(ctx context.Context, p *peer) error {
 	return same("that this one was seen", bytes.Equal(seen, identity.Certificate[0]), true)
 }
 
+// notEstablished is all that Go says if an HTTP/2 connection is refused before it has sent a request.
+const notEstablished = "client conn could not be established"
+
 func noClientCertificate(ctx context.Context, p *peer) error {
-	return refused(ctx, p, p.url, known, nobody, "certificate required")
+	return refused(ctx, p, p.url, known, nobody, "certificate required", notEstablished)
 }
 
 func unknownClientCertificate(ctx context.Context, p *peer) error {
-	return refused(ctx, p, p.url, known, other, "unknown certificate authority")
+	return refused(ctx, p, p.url, known, other, "unknown certificate authority", notEstablished)
 }
 
 func untrustedServer(ctx context.Context, p *peer) error {
@@ -87,16 +91,17 @@ func renewedCertificate(ctx context.Context, p *peer) error {
 	)
 }
 
-// refused checks that one with these certificates has no answer, and is told why.
-func refused(ctx context.Context, p *peer, url string, trusts, shows authority, reason string) error {
+// refused checks that one with these certificates has no answer, and is told one of these reasons.
+func refused(ctx context.Context, p *peer, url string, trusts, shows authority, reasons ...string) error {
 	peer, err := newPeer(p.transport, url, trusts, shows)
 	if err != nil {
 		return err
 	}
 	defer peer.client.CloseIdleConnections()
 	err = peer.echo(ctx, "")
-	if connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), reason) {
-		return fmt.Errorf("%w instead of %s", err, reason)
+	isTold := func(reason string) bool { return strings.Contains(err.Error(), reason) }
+	if connect.CodeOf(err) != connect.CodeUnavailable || !slices.ContainsFunc(reasons, isTold) {
+		return fmt.Errorf("%w instead of %q", err, reasons)
 	}
 	return nil
 }
