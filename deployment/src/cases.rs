@@ -314,8 +314,7 @@ async fn aborted(way: &Way, channel: &Channel, receiver: Receiver, observed: &Ob
     let is_ours = end.closed.reason == CloseReason::Aborted(AbortReason::Requested);
     ensure(is_ours, format!("{:?}", end.closed.reason))?;
     observed.canceled().await?;
-    // Also over HTTP/2: a connection on which nothing came since the call went out is suspect.
-    next_call(way, channel, 2).await
+    next_call(way, channel, after_a_cut(way)).await
 }
 
 /// Runs a case.

@@ -218,6 +218,16 @@ impl RecvHalf {
         }
     }
 
+    /// Server: whether the peer owes the rest of a message. The only one is owed from the start, together with the end
+    /// of the request that it is told with.
+    pub(crate) fn awaits_message(&self) -> bool {
+        match (self.state, self.cardinality) {
+            (RecvState::Body, _) | (RecvState::Requests, Cardinality::One) => true,
+            (RecvState::Requests, Cardinality::Many) => !self.decoder.is_between_envelopes(),
+            _ => false,
+        }
+    }
+
     /// Takes note of bytes that have arrived, whatever becomes of them.
     pub(crate) fn arrived(&mut self, bytes: usize) {
         self.received += bytes as u64;

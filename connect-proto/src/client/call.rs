@@ -496,6 +496,6 @@ impl Call {
 
     /// The error that the response's status alone stands for.
     fn status_error(&self) -> RpcError {
-        reading::status_error(self.response.status.unwrap_or_default())
+        error_json::of_status(self.response.status.unwrap_or_default())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -228,11 +229,17 @@ impl<S: Side> Calls<S> {
     }
 
     /// Makes a call of a request that has arrived. Returns what came for it in the meantime.
-    pub(super) fn start(&mut self, id: CallId, start: impl FnOnce(S::Incoming) -> S::Call) -> Option<Early> {
+    /// `withheld` as in [`Live::new`].
+    pub(super) fn start(
+        &mut self,
+        id: CallId,
+        start: impl FnOnce(S::Incoming) -> S::Call,
+        withheld: Duration,
+    ) -> Option<Early> {
         let entry = self.get(id)?;
         let Stage::Arrived { incoming, early, .. } = &mut entry.stage else { return None };
         let (incoming, early) = (incoming.take()?, std::mem::take(early));
-        entry.stage = Stage::Live(Box::new(Live::new(id, start(incoming))));
+        entry.stage = Stage::Live(Box::new(Live::new(id, start(incoming), withheld)));
         Some(early)
     }
 

@@ -1,6 +1,7 @@
 //! One exchange at a time: a call machine joined with HTTP/1.1, for both roles.
 
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -39,6 +40,10 @@ impl<L: Link> Carrier for Wire<L> {
     }
 
     fn want_write(&mut self) {}
+
+    fn withheld(&self, _: Instant) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl<M: Machine> Live<M> {
@@ -102,7 +107,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// Puts a call on the connection, which must be free.
     pub(super) fn put(&mut self, id: CallId, call: M) {
         self.wire.held = 0;
-        self.live = Some(Live::new(id, call));
+        self.live = Some(Live::new(id, call, Duration::ZERO));
     }
 
     /// A call and the wire it is on.
@@ -232,7 +237,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         self.deliver(now);
     }
 
-    pub(super) fn shut_down(&mut self, now: Instant, grace: std::time::Duration) {
+    pub(super) fn shut_down(&mut self, now: Instant, grace: Duration) {
         self.wire.link.shut_down(now);
         self.deliver(now);
         self.grace = earliest(self.grace, Some(now.saturating_add(grace)));

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use http::{request, response};
 
 use crate::call::{BodySize, Chunk};
-use crate::error::LostKind;
+use crate::error::{LostKind, PeerMisbehaved};
 use crate::http1::{Client, Event, NotReusable, Recalled, Server, Shutdown};
 use crate::time::Instant;
 
@@ -20,6 +20,8 @@ pub trait Link {
     fn wants_read(&self) -> bool;
     fn room(&self) -> usize;
     fn reuse(&self) -> Result<(), NotReusable>;
+    /// The rule that the peer broke, if one.
+    fn fault(&self) -> Option<PeerMisbehaved>;
     fn is_idle(&self) -> bool;
     fn is_closed(&self) -> bool;
     /// Server: whether a request's head, or the rest of it, is still to come.
@@ -66,6 +68,9 @@ macro_rules! link {
             }
             fn reuse(&self) -> Result<(), NotReusable> {
                 self.reuse()
+            }
+            fn fault(&self) -> Option<PeerMisbehaved> {
+                self.fault()
             }
             fn is_idle(&self) -> bool {
                 self.is_idle()

@@ -1,5 +1,6 @@
 //! A server's connection.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::request;
@@ -136,7 +137,7 @@ impl Connection<Server> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        Connection { protocol: Protocol::Http2(Box::new(Multiplex::new(now, config.http2.clone(), 0))) }
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::server(now, config.http2.clone()))) }
     }
 
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.
@@ -277,5 +278,11 @@ impl ServerCall<'_> {
     /// The next event. The call's end is not among them: it comes as [`Notice::Closed`], with the connection's fate.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         self.0.poll_event(now)
+    }
+
+    /// Hands out the next events, as [`poll_event`](Self::poll_event) does, until `take` has enough or there are no more:
+    /// cheaper than one at a time.
+    pub fn poll_events(&mut self, now: Instant, take: impl FnMut(Event) -> ControlFlow<()>) {
+        self.0.poll_events(now, take);
     }
 }

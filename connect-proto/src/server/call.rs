@@ -41,9 +41,12 @@ pub struct Call {
     kind: Kind,
     streaming: bool,
     http2: bool,
+    by_get: bool,
     content_type: HeaderValue,
     encoding: Encoding,
     deadline: Option<Instant>,
+    /// Until when the message that the client owes must be there.
+    message_until: Option<Instant>,
     /// The request's head, until its headers are taken, or their map is used for the response.
     request: Option<Box<request::Parts>>,
     life: Life,
@@ -102,6 +105,7 @@ enum Sent {
 pub(crate) struct Opening {
     pub(crate) streaming: bool,
     pub(crate) http2: bool,
+    pub(crate) by_get: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
     /// The request's head, if the call needs it.
@@ -134,7 +138,10 @@ impl Call {
             None => call.recv.admit_body(&config.limits),
         };
         match admitted {
-            Ok(()) => drop(call.expire(now)),
+            Ok(()) => {
+                call.time_message(now);
+                call.expire(now);
+            }
             Err(fault) => call.signal(now, Signal::Misbehaved(fault)),
         }
         call
@@ -195,6 +202,7 @@ impl Call {
             kind,
             streaming: opening.streaming,
             http2: opening.http2,
+            by_get: opening.by_get,
             content_type: opening.content_type,
             encoding: Encoding {
                 compression: opening.compression,
@@ -203,6 +211,7 @@ impl Call {
                 get: None,
             },
             deadline: opening.deadline,
+            message_until: None,
             life: Life::Active,
             request: opening.request,
             head: Head::Open(None),
@@ -510,15 +519,22 @@ impl Call {
 
     /// The next event; see [`Event`] for their order. The last one is withheld until a reset that goes with it was
     /// polled.
+    ///
+    /// It goes by the latest time that the call was told. Where that may be long ago, tell it first: the time for the rest
+    /// of a message starts when those before it are read.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.poll(self.send.state() == SendState::Resetting)
+        let event = self.events.poll(self.send.state() == SendState::Resetting);
+        if matches!(event, Some(Event::Message(_))) {
+            self.time_message(self.clock.now());
+        }
+        event
     }
 
     /// When to call [`handle_timeout`](Call::handle_timeout); `None` if time changes nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.life {
-            Life::Active => self.deadline,
+            Life::Active => earliest(self.deadline, self.message_until),
             Life::Answered(answered) => earliest(self.drain_until(answered), self.stalls_at(answered)),
             Life::Closed(_) => None,
         }
@@ -585,6 +601,9 @@ impl Call {
             let json = end_stream::write(verdict.err(), trailers);
             self.send.push_envelope(Flags::END_STREAM, Bytes::from(json));
         } else if let Some(mut parts) = self.take_open_head() {
+            if self.by_get {
+                heads::vary(&mut parts);
+            }
             match verdict {
                 Ok(()) => {
                     let compression =
@@ -610,7 +629,7 @@ impl Call {
                 _ => None,
             };
             match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
-                Ok(_) => return,
+                Ok(_) => return self.time_message(now),
                 Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
                 Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
             }
@@ -636,6 +655,7 @@ impl Call {
         if was_held {
             self.moved();
         }
+        self.time_message(now);
         self.settle(now);
     }
 }

@@ -178,6 +178,7 @@ impl Incoming {
         Opening {
             streaming,
             http2: self.parts.version >= Version::HTTP_2,
+            by_get: self.parts.method == Method::GET,
             // The codec was read from a content type, so it can be written into one.
             content_type: self
                 .codec()

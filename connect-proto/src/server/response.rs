@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderName, HeaderValue, StatusCode, response};
 
 use crate::compress::Compression;
@@ -16,6 +16,11 @@ pub(crate) fn head(status: StatusCode, headers: Metadata) -> Box<response::Parts
     parts.status = status;
     parts.headers = headers;
     parts
+}
+
+/// What answers a GET may be cached, but its compression depends on the request.
+pub(crate) fn vary(parts: &mut response::Parts) {
+    parts.headers.append(VARY, ACCEPT_ENCODING.into());
 }
 
 /// A unary response that carries a message (Connect protocol reference, "Unary-Response").

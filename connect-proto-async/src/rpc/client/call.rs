@@ -73,7 +73,9 @@ impl CallBuilder {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        if failed.code() != Code::Unavailable || !may_try_again(receiver.ended().await.closed) {
+        // A call that the server has answered may take longer to its end, and was processed anyway.
+        let is_candidate = failed.code() == Code::Unavailable && receiver.is_over();
+        if !is_candidate || !may_try_again(receiver.ended().await.closed) {
             return Err(failed);
         }
         self.attempt(deadline, message)?.response().await

@@ -56,6 +56,9 @@ pub enum ConfigError {
     /// It has no host, or more than a scheme, a host and a port; or, of a Unix socket, no path.
     #[error("the URI is not of the form http://host:port, https://host:port or unix:/path")]
     Form,
+    /// Its port is not a number from 0 to 65535.
+    #[error("the URI's port is not a number from 0 to 65535")]
+    Port,
     /// The codec's name is not one.
     #[error(transparent)]
     Codec(#[from] ApiMisuse),
@@ -86,10 +89,11 @@ impl ChannelConfig {
         if parts.path_and_query.is_some_and(|path| path != "/") || authority.as_str().contains('@') {
             return Err(ConfigError::Form);
         }
+        let port = port(&authority)?.unwrap_or(default_port);
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         #[cfg(feature = "tls")]
         let server_name = server_name(&scheme, &host)?;
-        let address = Address::Tcp { host, port: authority.port_u16().unwrap_or(default_port) };
+        let address = Address::Tcp { host, port };
         Ok(ChannelConfig {
             #[cfg(feature = "tls")]
             server_name,
@@ -109,6 +113,15 @@ impl ChannelConfig {
             calls,
         }
     }
+}
+
+/// The port; `None` if there is none, or an empty one. What is no number must not become the default.
+fn port(authority: &Authority) -> Result<Option<u16>, ConfigError> {
+    let port = authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
+    let Some(port) = port.filter(|port| !port.is_empty()) else { return Ok(None) };
+    // The standard library takes a sign, too.
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.parse().ok().filter(|_| is_number).map(Some).ok_or(ConfigError::Port)
 }
 
 #[cfg(feature = "tls")]
@@ -182,6 +195,12 @@ impl Channel {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.connections.meter().traffic()
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.alive().len()
     }
 
     /// What its connections have been through so far.

@@ -76,13 +76,13 @@ impl Future for Dial {
     }
 }
 
-/// A dial that is dropped with its runtime has failed.
+/// A dial that is dropped with its runtime has failed, and so would any other: it would be dropped as it is spawned.
 impl Drop for Dial {
     fn drop(&mut self) {
         if !self.is_done
             && let Some(connections) = self.connections.upgrade()
         {
-            connections.dialled(self.id, Err(io::Error::other("the runtime has stopped")));
+            connections.dial_dropped(self.id);
         }
     }
 }
