@@ -18,7 +18,7 @@ use crate::proxy::{Front, Place, Route, Version};
 use crate::upstream::{CALL, Call, CallBoard, Seen, metadata, procedure};
 
 /// How long anything may take that is to happen at once.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
