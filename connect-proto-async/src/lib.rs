@@ -29,6 +29,7 @@ pub mod testing;
 pub mod tls;
 mod trace;
 
+pub use driver::eyeballs::connect_to_first;
 pub use driver::runtime::{
     Address, BoxFuture, BoxStream, InvalidAddress, Listener, Peer, Runtime, Stream, Timer,
 };

@@ -106,7 +106,7 @@ impl Runtime for Smol {
     }
 
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
-        Box::pin(net::connect(address.clone()))
+        Box::pin(net::connect(self.clone(), address.clone()))
     }
 
     fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {

@@ -1,6 +1,5 @@
 //! Sockets on smol, behind tokio's traits of streams.
 
-use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
@@ -8,12 +7,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use connect_proto_async::{Address, BoxStream, Listener, Peer};
+use connect_proto_async::{Address, BoxStream, Listener, Peer, connect_to_first};
 use smol::Async;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) async fn connect(address: Address) -> io::Result<BoxStream> {
-    connect_to(&address).await.map_err(|error| with_context("connect to", &address, &error))
+use crate::Smol;
+
+pub(crate) async fn connect(smol: Smol, address: Address) -> io::Result<BoxStream> {
+    connect_to(&smol, &address).await.map_err(|error| with_context("connect to", &address, &error))
 }
 
 pub(crate) async fn listen(address: Address) -> io::Result<Box<dyn Listener>> {
@@ -25,11 +26,11 @@ fn with_context(deed: &str, address: &Address, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {deed} {address}: {error}"))
 }
 
-/// Connects; to the first address of a host that takes it.
-async fn connect_to(address: &Address) -> io::Result<BoxStream> {
+async fn connect_to(smol: &Smol, address: &Address) -> io::Result<BoxStream> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = first_of(host, *port, Async::<TcpStream>::connect).await?;
+            let addresses = resolve(host, *port).await?;
+            let stream = connect_to_first(smol, addresses, Async::<TcpStream>::connect).await?;
             stream.get_ref().set_nodelay(true)?;
             Ok(Box::new(SmolStream::new(stream)))
         }
@@ -43,8 +44,14 @@ async fn connect_to(address: &Address) -> io::Result<BoxStream> {
 async fn listen_at(address: &Address) -> io::Result<Box<dyn Listener>> {
     match address {
         Address::Tcp { host, port } => {
-            let listener = first_of(host, *port, async |to| Async::<TcpListener>::bind(to)).await?;
-            Ok(Box::new(SmolListener(listener)))
+            let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+            for to in resolve(host, *port).await? {
+                match Async::<TcpListener>::bind(to) {
+                    Ok(listener) => return Ok(Box::new(SmolListener(listener))),
+                    Err(error) => failure = error,
+                }
+            }
+            Err(failure)
         }
         #[cfg(unix)]
         Address::Unix(path) => {
@@ -57,21 +64,6 @@ async fn listen_at(address: &Address) -> io::Result<Box<dyn Listener>> {
 
 fn unsupported() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "there are no such addresses here")
-}
-
-/// Resolves a host and tries what it finds in turn. The error of the last one counts.
-async fn first_of<T, F>(host: &str, port: u16, attempt: impl Fn(SocketAddr) -> F) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for to in resolve(host, port).await? {
-        match attempt(to).await {
-            Ok(done) => return Ok(done),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -39,7 +39,7 @@ use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use connect_proto::Instant;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
@@ -123,9 +123,9 @@ impl Runtime for Tokio {
     }
 
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
-        let address = address.clone();
+        let (tokio, address) = (self.clone(), address.clone());
         self.inside(async move {
-            connect(&address).await.map_err(|error| with_context("connect to", &address, &error))
+            connect(&tokio, &address).await.map_err(|error| with_context("connect to", &address, &error))
         })
     }
 
@@ -141,10 +141,11 @@ fn tokio_instant(origin: TokioInstant, at: Instant) -> TokioInstant {
     origin + Duration::from_nanos(at.as_nanos())
 }
 
-async fn connect(address: &Address) -> io::Result<BoxStream> {
+async fn connect(tokio: &Tokio, address: &Address) -> io::Result<BoxStream> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let addresses = lookup_host((host.as_str(), *port)).await?;
+            let stream = connect_to_first(tokio, addresses, TcpStream::connect).await?;
             stream.set_nodelay(true)?;
             Ok(Box::new(stream))
         }
