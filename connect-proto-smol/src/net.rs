@@ -6,9 +6,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use connect_proto_async::{Address, BoxStream, Listener, Peer, connect_to_first};
 use smol::Async;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::Smol;
@@ -31,7 +33,7 @@ async fn connect_to(smol: &Smol, address: &Address) -> io::Result<BoxStream> {
         Address::Tcp { host, port } => {
             let addresses = resolve(host, *port).await?;
             let stream = connect_to_first(smol, addresses, Async::<TcpStream>::connect).await?;
-            stream.get_ref().set_nodelay(true)?;
+            configure(stream.get_ref())?;
             Ok(Box::new(SmolStream::new(stream)))
         }
         #[cfg(unix)]
@@ -66,6 +68,16 @@ fn unsupported() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "there are no such addresses here")
 }
 
+/// The silence after which a peer is probed, first and again: as Go has it.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+
+/// No delay of small writes, and probes that notice a peer whose machine is gone while the stream is silent.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
+
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
@@ -83,7 +95,7 @@ impl Listener for SmolListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
         let (stream, address) = ready!(poll_io(&self.0, Async::poll_readable, TcpListener::accept, cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
-        let _ = stream.set_nodelay(true);
+        let _ = configure(&stream);
         Poll::Ready(Ok((Box::new(SmolStream::new(Async::new(stream)?)), Peer::at(address))))
     }
 

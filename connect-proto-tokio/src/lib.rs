@@ -39,6 +39,7 @@ use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use connect_proto::Instant;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
@@ -146,13 +147,23 @@ async fn connect(tokio: &Tokio, address: &Address) -> io::Result<BoxStream> {
         Address::Tcp { host, port } => {
             let addresses = lookup_host((host.as_str(), *port)).await?;
             let stream = connect_to_first(tokio, addresses, TcpStream::connect).await?;
-            stream.set_nodelay(true)?;
+            configure(&stream)?;
             Ok(Box::new(stream))
         }
         #[cfg(unix)]
         Address::Unix(path) => unix::connect(path).await,
         _ => Err(unsupported()),
     }
+}
+
+/// The silence after which a peer is probed, first and again: as Go has it.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+
+/// No delay of small writes, and probes that notice a peer whose machine is gone while the stream is silent.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 fn unsupported() -> io::Error {
@@ -195,7 +206,7 @@ impl Listener for TokioListener {
         let _context = self.handle.enter();
         let (stream, address) = ready!(self.listener.poll_accept(cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
-        let _ = stream.set_nodelay(true);
+        let _ = configure(&stream);
         Poll::Ready(Ok((Box::new(stream), Peer::at(address))))
     }
 

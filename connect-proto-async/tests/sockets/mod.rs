@@ -1,7 +1,9 @@
-//! What goes over the sockets of a real runtime alone: TLS and Unix sockets. The crates of the runtimes include this.
+//! What goes over the sockets of a real runtime alone: options of TCP, TLS and Unix sockets. The crates of the runtimes include this.
 
 pub(crate) mod certificates;
 pub(crate) mod plain;
+#[cfg(target_os = "linux")]
+pub(crate) mod tcp;
 pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;
@@ -38,6 +40,10 @@ macro_rules! socket_suite {
             https_without_tls_is_an_error
             a_slow_reader_gets_all_and_a_clean_end
             a_shutdown_ends_cleanly
+        );
+        #[cfg(target_os = "linux")]
+        socket_suite!(@cases tcp, $run,
+            a_silent_peer_is_probed
         );
         #[cfg(unix)]
         socket_suite!(@cases unix, $run,
