@@ -37,7 +37,6 @@ macro_rules! socket_suite {
             a_shutdown_does_not_wait_for_handshakes
             a_certificate_is_replaced_at_work
             an_ipv6_literal_is_a_name
-            https_without_tls_is_an_error
             a_slow_reader_gets_all_and_a_clean_end
             a_shutdown_ends_cleanly
         );
