@@ -41,7 +41,6 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant as StdInstant};
 
-use connect_proto::Instant;
 use smol::{Async, Executor};
 
 pub use net::SmolListener;

@@ -38,7 +38,6 @@ use std::pin::Pin;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use connect_proto::Instant;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;

@@ -152,11 +152,13 @@ pub async fn metadata_travels(runtime: Arc<dyn Runtime>) {
         let server = serve(&runtime, ServerConfig::default()).await;
         let channel = channel(&runtime, &server, protocol);
         let mut metadata = connect_proto::metadata::Metadata::new();
-        metadata.insert("x-asked", http::HeaderValue::from_static("why"));
-        let response =
-            channel.call(&procedure("Metadata")).metadata(metadata).unary("").await.expect("an answer");
-        assert_eq!(response.headers.get("x-header").expect("a header"), "why");
-        assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+        metadata.insert("x-asked", why.clone());
+        let call = channel.call(&procedure("Metadata"));
+        for call in [call.clone().metadata(metadata), call.header("x-asked", why)] {
+            let response = call.unary("").await.expect("an answer");
+            assert_eq!(response.headers.get("x-header").expect("a header"), "why");
+            assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+        }
     }
 }
 
