@@ -89,7 +89,7 @@ impl Runtime for Adapter {
         let address = Address::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let (runtime, router) = (self.runtime.clone(), server::router(&self.runtime)?);
         let mut settings = ServerConfig::default();
-        settings.calls = config;
+        settings.calls = CallsConfig::clone(&config);
         settings.tls = tls.map(tls::server).transpose()?;
         let server = self.wait(async move { Server::bind(runtime, &address, router, settings).await })??;
         let Some(Address::Tcp { host, port }) = server.local_address() else {

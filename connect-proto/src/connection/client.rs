@@ -1,5 +1,7 @@
 //! A client's connection.
 
+use std::sync::Arc;
+
 use http::{Version, response};
 
 use super::carried::Carried;
@@ -97,7 +99,7 @@ impl Connection<Client> {
     /// A connection over HTTP/1.1 that has just been made.
     #[must_use]
     pub fn http1(now: Instant, config: &ConnectionConfig) -> Self {
-        let link = http1::Client::new(now, config.http1.clone());
+        let link = http1::Client::new(now, Arc::new(config.http1.clone()));
         let exchange = Exchange::new(link, config.receive_window);
         let http1 = Http1 {
             exchange,
@@ -112,7 +114,7 @@ impl Connection<Client> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        let multiplex = Multiplex::new(now, config.http2.clone(), config.waiting_calls);
+        let multiplex = Multiplex::new(now, Arc::new(config.http2.clone()), config.waiting_calls);
         Connection { protocol: Protocol::Http2(Box::new(multiplex)) }
     }
 
