@@ -38,7 +38,7 @@ fn paths(protocol: Protocol, keep_alive: Option<KeepAlive>) -> impl Iterator<Ite
         let mut config =
             ChannelConfig::new(&format!("http://{}", forwarder.address()), "proto").expect("a URI");
         config.pool.protocol = protocol;
-        Arc::make_mut(&mut config.connection.http2).keep_alive = keep_alive;
+        config.connection.http2.keep_alive = keep_alive;
         config.connection.suspect_after = Some(SUSPECT_AFTER);
         let channel = Channel::new(runtime.clone(), config);
         Path { name, runtime, server, forwarder, channel }

@@ -1,8 +1,11 @@
-//! What goes over the sockets of a real runtime alone: TLS, IPv6 and Unix sockets. The crates of the runtimes include this.
+//! What goes over the sockets of a real runtime alone: options of TCP, TLS, IPv6 and Unix sockets. The crates of the
+//! runtimes include this.
 
 pub(crate) mod certificates;
 pub(crate) mod ipv6;
 pub(crate) mod plain;
+#[cfg(target_os = "linux")]
+pub(crate) mod tcp;
 pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;
@@ -38,13 +41,16 @@ macro_rules! socket_suite {
             a_certificate_is_replaced_at_work
             an_ipv6_literal_is_a_name
             a_servers_chain_is_verified
-            https_without_tls_is_an_error
             a_slow_reader_gets_all_and_a_clean_end
             a_shutdown_ends_cleanly
         );
         socket_suite!(@cases ipv6, $run,
             an_ipv6_literal_is_dialled
             an_address_keeps_its_zone
+        );
+        #[cfg(target_os = "linux")]
+        socket_suite!(@cases tcp, $run,
+            a_silent_peer_is_probed
         );
         #[cfg(unix)]
         socket_suite!(@cases unix, $run,

@@ -49,8 +49,8 @@ fn channel(
     tls: ClientTls,
     change: impl FnOnce(&mut ChannelConfig),
 ) -> Channel {
-    let mut config = ChannelConfig::new(&format!("https://{host}:{port}"), "text").expect("a URI");
-    config.tls = Some(tls);
+    let uri = format!("https://{host}:{port}");
+    let mut config = ChannelConfig::with_tls(&uri, "text", tls).expect("a URI");
     change(&mut config);
     Channel::new(runtime.clone(), config)
 }
@@ -323,16 +323,6 @@ pub(crate) async fn a_servers_chain_is_verified(runtime: Arc<dyn Runtime>) {
     let server = serve_anybody(&runtime, &root.authority()).await;
     let channel = channel_to(&runtime, &server, trusting(&root, None));
     echo(&channel).await.expect("an answer");
-}
-
-/// It is not sent in the clear.
-pub(crate) async fn https_without_tls_is_an_error(runtime: Arc<dyn Runtime>) {
-    let server = serve_anybody(&runtime, &Authority::new()).await;
-    let channel = channel(&runtime, (HERE, port(&server)), trusting(&Authority::new(), None), |config| {
-        config.tls = None;
-    });
-    let error = refused(&channel).await;
-    assert!(error.contains("ChannelConfig::tls is not set"), "{error}");
 }
 
 /// A server that closes after its response waits until a client has read it which takes its time.

@@ -1,6 +1,7 @@
 //! A client's connection.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use http::{Version, response};
 
@@ -99,7 +100,7 @@ impl Connection<Client> {
     /// A connection over HTTP/1.1 that has just been made.
     #[must_use]
     pub fn http1(now: Instant, config: &ConnectionConfig) -> Self {
-        let link = http1::Client::new(now, config.http1.clone());
+        let link = http1::Client::new(now, Arc::new(config.http1.clone()));
         let exchange = Exchange::new(link, config.receive_window);
         let http1 = Http1 {
             exchange,

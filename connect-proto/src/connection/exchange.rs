@@ -154,18 +154,15 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// Delivers what the link has to tell without new bytes. Without a call it waits: a request that is not started
     /// yet may have been lost already.
     pub(super) fn deliver(&mut self, now: Instant) {
-        while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
-        self.deliver_loss(now);
+        let is_shut_down = self.wire.link.reuse() == Err(NotReusable::ShutDown);
+        self.deliver_loss(now, if is_shut_down { LostKind::ShutDown } else { LostKind::Failed });
     }
 
-    /// HTTP tells the loss of an exchange. That of a call which has not begun one is told here.
-    fn deliver_loss(&mut self, now: Instant) {
+    /// The same, where the connection is lost like this, if it is. HTTP tells the loss of an exchange; that of a call which
+    /// has not begun one is told here.
+    fn deliver_loss(&mut self, now: Instant, kind: LostKind) {
+        while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
         if self.wire.link.is_closed() && self.live.as_ref().is_some_and(|live| !live.call.is_terminal()) {
-            let kind = match self.wire.link.reuse() {
-                Err(NotReusable::PeerClosed) => LostKind::Eof,
-                Err(NotReusable::ShutDown) => LostKind::ShutDown,
-                _ => LostKind::Failed,
-            };
             self.input(now, Input::Lost { kind, processed: Processed::No });
         }
     }
@@ -196,17 +193,17 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn handle_eof(&mut self, now: Instant) {
         self.wire.link.handle_eof(now);
-        self.deliver(now);
+        self.deliver_loss(now, LostKind::Eof);
     }
 
     pub(super) fn handle_io_failed(&mut self, now: Instant, kind: LostKind) {
         self.wire.link.handle_io_failed(now, kind);
-        self.deliver(now);
+        self.deliver_loss(now, kind);
     }
 
     pub(super) fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
         self.wire.link.handle_write_failed(now, kind);
-        self.deliver(now);
+        self.deliver_loss(now, kind);
     }
 
     pub(super) fn handle_written(&mut self, now: Instant, n: usize) {

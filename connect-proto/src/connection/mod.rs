@@ -31,6 +31,7 @@ mod tests;
 
 use std::fmt;
 use std::io::IoSlice;
+#[cfg(feature = "http2")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -392,13 +393,13 @@ pub struct CallId(u64);
 #[non_exhaustive]
 pub struct ConnectionConfig {
     /// The limits of HTTP/1.1.
-    pub http1: Arc<http1::Limits>,
+    pub http1: http1::Limits,
     /// Over HTTP/1.1: bytes of a body that may wait unread before the connection stops reading. A larger message still
     /// passes, up to the limit of its call. 64 KiB.
     pub receive_window: u64,
     /// The limits of HTTP/2.
     #[cfg(feature = "http2")]
-    pub http2: Arc<http2::Limits>,
+    pub http2: http2::Limits,
     /// Client, over HTTP/2: calls that may wait for a stream when the server takes no more at once. 1,000.
     #[cfg(feature = "http2")]
     pub waiting_calls: usize,
@@ -412,10 +413,10 @@ pub struct ConnectionConfig {
 impl Default for ConnectionConfig {
     fn default() -> Self {
         ConnectionConfig {
-            http1: Arc::default(),
+            http1: http1::Limits::default(),
             receive_window: 64 << 10,
             #[cfg(feature = "http2")]
-            http2: Arc::default(),
+            http2: http2::Limits::default(),
             #[cfg(feature = "http2")]
             waiting_calls: 1000,
             #[cfg(feature = "http2")]

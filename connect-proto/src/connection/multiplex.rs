@@ -149,7 +149,7 @@ impl<S: Side> Multiplex<S> {
     }
 
     pub(super) fn client(now: Instant, config: &ConnectionConfig) -> Self {
-        Multiplex::new(now, config.http2.clone(), config.waiting_calls, config.suspect_after)
+        Multiplex::new(now, Arc::new(config.http2.clone()), config.waiting_calls, config.suspect_after)
     }
 
     fn new(

@@ -103,7 +103,7 @@ pub enum Arrival {
 
 impl Http1<Server> {
     fn for_server(now: Instant, config: &ConnectionConfig) -> Self {
-        let link = http1::Server::new(now, config.http1.clone());
+        let link = http1::Server::new(now, Arc::new(config.http1.clone()));
         Http1 {
             exchange: Exchange::new(link, config.receive_window),
             arrival: Arrival::None,
@@ -120,7 +120,7 @@ impl Connection<Server> {
         Connection {
             protocol: Protocol::Http1(Box::new(Http1 {
                 #[cfg(feature = "http2")]
-                or_http2: Some(config.http2.clone()),
+                or_http2: Some(Arc::new(config.http2.clone())),
                 ..Http1::for_server(now, config)
             })),
         }
@@ -137,7 +137,8 @@ impl Connection<Server> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        Connection { protocol: Protocol::Http2(Box::new(Multiplex::server(now, config.http2.clone()))) }
+        let limits = Arc::new(config.http2.clone());
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::server(now, limits))) }
     }
 
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.

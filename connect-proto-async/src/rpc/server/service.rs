@@ -35,7 +35,7 @@ pub struct ServerConfig {
     /// The limits of each connection: how long a head may take, how long it may be idle, and so on.
     pub connection: ConnectionConfig,
     /// What the calls have in common: compressions, the limits of each call, the longest timeout.
-    pub calls: Arc<core::ServerConfig>,
+    pub calls: core::ServerConfig,
     /// Connections at once. One more is closed as soon as it was accepted, so that its client hears of it at once, as
     /// unavailable, and can go elsewhere. 10,000.
     pub max_connections: Option<usize>,
@@ -57,7 +57,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
             connection: ConnectionConfig::default(),
-            calls: Arc::default(),
+            calls: core::ServerConfig::default(),
             max_connections: Some(10_000),
             max_calls: None,
             max_connection_age: None,
@@ -111,6 +111,8 @@ pub(super) struct Service {
     runtime: Arc<dyn Runtime>,
     pub(super) router: Router,
     pub(super) config: ServerConfig,
+    /// Its `calls`, shared with each of them.
+    pub(super) call_config: Arc<core::ServerConfig>,
     address: Option<Address>,
     crowd: Mutex<Crowd>,
     /// Calls whose handlers are at work.
@@ -197,6 +199,7 @@ impl Server {
             address: listener.local_address().ok(),
             runtime,
             router,
+            call_config: Arc::new(config.calls.clone()),
             config,
             crowd: Mutex::default(),
             at_work: AtomicUsize::new(0),

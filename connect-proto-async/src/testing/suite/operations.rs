@@ -38,7 +38,7 @@ fn zeros() -> Compressions {
 
 async fn serve_zeros(runtime: &Arc<dyn Runtime>) -> Server {
     let mut config = ServerConfig::default();
-    Arc::make_mut(&mut config.calls).compressions = zeros();
+    config.calls.compressions = zeros();
     serve(runtime, config).await
 }
 

@@ -151,12 +151,15 @@ pub async fn metadata_travels(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
         let server = serve(&runtime, ServerConfig::default()).await;
         let channel = channel(&runtime, &server, protocol);
+        let why = http::HeaderValue::from_static("why");
         let mut metadata = connect_proto::metadata::Metadata::new();
-        metadata.insert("x-asked", http::HeaderValue::from_static("why"));
-        let response =
-            channel.call(&procedure("Metadata")).metadata(metadata).unary("").await.expect("an answer");
-        assert_eq!(response.headers.get("x-header").expect("a header"), "why");
-        assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+        metadata.insert("x-asked", why.clone());
+        let call = channel.call(&procedure("Metadata"));
+        for call in [call.clone().metadata(metadata), call.header("x-asked", why)] {
+            let response = call.unary("").await.expect("an answer");
+            assert_eq!(response.headers.get("x-header").expect("a header"), "why");
+            assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+        }
     }
 }
 
@@ -535,7 +538,7 @@ pub async fn a_handlers_end_by_the_deadline_stays_one(runtime: Arc<dyn Runtime>)
             std::future::pending::<Result<Bytes, RpcError>>()
         });
         let mut config = ServerConfig::default();
-        Arc::make_mut(&mut config.calls).max_timeout = Some(Duration::from_millis(20));
+        config.calls.max_timeout = Some(Duration::from_millis(20));
         let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
         let server = Server::bind(runtime.clone(), &address, router, config).await.expect("a port");
         let channel = channel(&runtime, &server, protocol);

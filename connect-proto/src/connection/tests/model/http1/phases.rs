@@ -165,7 +165,7 @@ fn head() -> Vec<u8> {
 
 pub(super) fn server(phase: &str) -> (Alone<Server>, Peer, rules::Server) {
     let limits = Limits { idle_timeout: None, ..Limits::default() };
-    let connection = ConnectionConfig { http1: Arc::new(limits), ..ConnectionConfig::default() };
+    let connection = ConnectionConfig { http1: limits, ..ConnectionConfig::default() };
     let mut server = Alone::serving_with(super::super::server_config(), &connection, BIDI);
     let mut facts = rules::Server {
         stage: Some(ServerStage::Active),

@@ -66,7 +66,7 @@ const CONNECTION: Connection = Connection { stuck: false, leaving: false, lost: 
 pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, client::Facts) {
     let output_full = phase.ends_with(", stuck");
     let limits = Limits { max_output: if output_full { 200 } else { 64 << 10 }, ..Limits::default() };
-    let connection = ConnectionConfig { http2: Arc::new(limits), ..ConnectionConfig::default() };
+    let connection = ConnectionConfig { http2: limits, ..ConnectionConfig::default() };
     let mut client = Alone::http2_client(&connection);
     client.feed(&greeting(phase));
     let mut config = client_config();
