@@ -90,6 +90,10 @@ mod present {
         warn!(procedure, "call refused: too many at once");
     }
 
+    pub(crate) fn connection_shed(peer: &Peer) {
+        warn!(peer = ?peer.address, "connection closed: too many at once");
+    }
+
     pub(crate) fn connected(server: &Address) {
         debug!(%server, "connected");
     }
@@ -141,6 +145,7 @@ mod absent {
 
     pub(crate) fn call_closed(_: &CallClosed) {}
     pub(crate) fn call_shed(_: &str) {}
+    pub(crate) fn connection_shed(_: &Peer) {}
     pub(crate) fn connected(_: &Address) {}
     pub(crate) fn dial_failed(_: &Address, _: &io::Error) {}
     pub(crate) fn connection_suspected(_: &Address) {}

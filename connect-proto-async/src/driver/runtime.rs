@@ -29,7 +29,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Runs a task to its end, whoever waits for it.
     fn spawn(&self, task: BoxFuture<()>);
 
-    /// Connects to an address. Dropping the future gives the attempt up.
+    /// Connects to an address. Dropping the future gives the attempt up. A host may have many addresses:
+    /// [`connect_to_first`](crate::connect_to_first) tries them.
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>>;
 
     /// Listens at an address.

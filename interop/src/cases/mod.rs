@@ -47,14 +47,18 @@ struct Peer {
 impl Peer {
     /// A way to it, with connections of its own.
     fn client(&self, codec: Codec) -> Result<Client, Failure> {
-        let mut config = ChannelConfig::new(&self.url, codec.name())?;
-        match &self.certificates {
-            None => config.pool.protocol = self.protocol,
+        let config = match &self.certificates {
+            None => {
+                let mut config = ChannelConfig::new(&self.url, codec.name())?;
+                config.pool.protocol = self.protocol;
+                config
+            }
             // Both versions of HTTP are offered, and the peer takes the one that it has.
             Some(certificates) => {
-                config.tls = Some(certificates.client(Authority::Known, Some(Authority::Known))?);
+                let tls = certificates.client(Authority::Known, Some(Authority::Known))?;
+                ChannelConfig::with_tls(&self.url, codec.name(), tls)?
             }
-        }
+        };
         Ok(self.client_of(config, codec))
     }
 

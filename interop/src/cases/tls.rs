@@ -34,9 +34,8 @@ struct Tls<'a> {
 impl Tls<'_> {
     /// Of a client that trusts one authority, and shows what one has vouched for.
     fn config(&self, trusts: Authority, shows: Option<Authority>) -> Result<ChannelConfig, Failure> {
-        let mut config = ChannelConfig::new(&self.peer.url, Codec::Proto.name())?;
-        config.tls = Some(self.certificates.client(trusts, shows)?);
-        Ok(config)
+        let tls = self.certificates.client(trusts, shows)?;
+        Ok(ChannelConfig::with_tls(&self.peer.url, Codec::Proto.name(), tls)?)
     }
 
     fn client(&self, trusts: Authority, shows: Option<Authority>) -> Result<Client, Failure> {
@@ -86,8 +85,9 @@ impl Tls<'_> {
     }
 
     async fn wrong_name(&self) -> Result<(), Failure> {
-        let mut config = ChannelConfig::new(&self.peer.url.replace(HERE, "localhost"), Codec::Proto.name())?;
-        config.tls = Some(self.certificates.client(Known, Some(Known))?);
+        let tls = self.certificates.client(Known, Some(Known))?;
+        let url = self.peer.url.replace(HERE, "localhost");
+        let config = ChannelConfig::with_tls(&url, Codec::Proto.name(), tls)?;
         self.refused(config, &["not valid for name \"localhost\""]).await
     }
 

@@ -56,6 +56,8 @@ impl Default for PoolConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct PoolCounters {
+    /// Calls that were made. What is more than the [closes](crate::Traffic::closes) of the channel is under way.
+    pub calls: u64,
     /// Connections that it began to make.
     pub dials: u64,
     /// How many of those came to nothing, be it by the connect timeout.

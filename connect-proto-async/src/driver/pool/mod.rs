@@ -260,6 +260,7 @@ impl<C: Clone, W> Pool<C, W> {
     /// A call wants a connection.
     pub(crate) fn open(&mut self, now: Instant, call: W) -> Assignment<C, W> {
         self.tick(now);
+        self.counters.calls += 1;
         if self.phase == Phase::ShutDown {
             return Assignment::Refused(call, Failure::ShutDown);
         }

@@ -1,5 +1,6 @@
 //! A client's call, wherever it is: without a connection, on one, or over.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -17,7 +18,7 @@ use crate::driver::pool::{Lease, Protocol, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
 use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
-use crate::rpc::inbox::{self, Inbox};
+use crate::rpc::inbox::Batch;
 
 /// A call, shared by its handles and, as long as it waits for a connection, by the pool.
 #[derive(Debug)]
@@ -193,18 +194,18 @@ impl Slot {
     }
 
     /// Takes events into an empty inbox, or leaves a waker. False once the call is over and there are no more.
-    pub(super) fn poll_fill(&self, events: &mut Inbox, cx: &Context<'_>) -> Poll<bool> {
+    pub(super) fn poll_fill(&self, events: &mut VecDeque<Event>, cx: &Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         let State { place, waiters, why, .. } = &mut *state;
         match place {
             Place::Waiting { call, .. } => {
-                inbox::fill(events, || {
-                    let event = call.poll_event()?;
-                    Some(match (event, &mut *why) {
+                while let Some(event) = call.poll_event() {
+                    events.push_back(match (event, &*why) {
+                        (Event::Writable, _) => continue,
                         (Event::Finished(Err(_)), Some(why)) => Event::Finished(Err(why.clone())),
                         (event, _) => event,
-                    })
-                });
+                    });
+                }
                 if events.is_empty() {
                     waiters.wait(Wait::Receive, cx);
                     return Poll::Pending;
@@ -220,7 +221,9 @@ impl Slot {
                 let (mut wakers, mut is_suspect) = (Vec::new(), false);
                 let (there, closed) = shared.command(|connection, now| {
                     let Some(mut call) = connection.connection.call(*id) else { return (false, None) };
-                    if inbox::fill(events, || call.poll_event(now)) {
+                    let mut batch = Batch::default();
+                    call.poll_events(now, |event| batch.take(event, |event| events.push_back(event)));
+                    if batch.is_writable {
                         wakers.extend(connection.take_sender(*id));
                     }
                     if events.is_empty() {

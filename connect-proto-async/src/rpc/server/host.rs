@@ -60,7 +60,7 @@ impl Host {
     /// Starts or refuses a request.
     fn take(&mut self, state: &mut State<ServerRole>, now: Instant, id: CallId) {
         let Some(incoming) = state.connection.incoming(id) else { return };
-        let config = &self.service.config.calls;
+        let config = &self.service.call_config;
         let Some(procedure) = self.service.router.find(incoming.procedure()).cloned() else {
             state.connection.refuse(now, id, config, Refusal::NotFound);
             return;

@@ -35,8 +35,9 @@ pub struct ServerConfig {
     /// The limits of each connection: how long a head may take, how long it may be idle, and so on.
     pub connection: ConnectionConfig,
     /// What the calls have in common: compressions, the limits of each call, the longest timeout.
-    pub calls: Arc<core::ServerConfig>,
-    /// Connections at once. With so many, no further one is accepted until one of them ends. 10,000.
+    pub calls: core::ServerConfig,
+    /// Connections at once. One more is closed as soon as it was accepted, so that its client hears of it at once, as
+    /// unavailable, and can go elsewhere. 10,000.
     pub max_connections: Option<usize>,
     /// Calls at once, over all connections. What is beyond is refused with `resource_exhausted`. Unlimited.
     pub max_calls: Option<usize>,
@@ -56,7 +57,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
             connection: ConnectionConfig::default(),
-            calls: Arc::default(),
+            calls: core::ServerConfig::default(),
             max_connections: Some(10_000),
             max_calls: None,
             max_connection_age: None,
@@ -79,8 +80,10 @@ pub struct Server {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct ServerCounters {
-    /// Connections that were accepted.
+    /// Connections that were taken.
     pub connections: u64,
+    /// Connections that were closed at once, since there were too many.
+    pub connections_shed: u64,
     /// Times that accepting failed.
     pub accept_errors: u64,
     /// TLS handshakes that failed or took too long.
@@ -108,6 +111,8 @@ pub(super) struct Service {
     runtime: Arc<dyn Runtime>,
     pub(super) router: Router,
     pub(super) config: ServerConfig,
+    /// Its `calls`, shared with each of them.
+    pub(super) call_config: Arc<core::ServerConfig>,
     address: Option<Address>,
     crowd: Mutex<Crowd>,
     /// Calls whose handlers are at work.
@@ -124,7 +129,8 @@ pub(super) struct Service {
 #[derive(Debug, Default)]
 struct Crowd {
     connections: BTreeMap<u64, Stage>,
-    accepted: u64,
+    taken: u64,
+    shed: u64,
     is_stopping: bool,
     acceptor: Acceptor,
     /// Those who wait for the last connection to end.
@@ -134,7 +140,7 @@ struct Crowd {
 /// The accept loop, with its listener.
 #[derive(Debug)]
 enum Acceptor {
-    /// It may wait, since there are too many connections or since nobody comes.
+    /// It waits while nobody comes.
     Open(Option<Waker>),
     Closed,
 }
@@ -193,6 +199,7 @@ impl Server {
             address: listener.local_address().ok(),
             runtime,
             router,
+            call_config: Arc::new(config.calls.clone()),
             config,
             crowd: Mutex::default(),
             at_work: AtomicUsize::new(0),
@@ -218,8 +225,13 @@ impl Server {
     #[must_use]
     pub fn counters(&self) -> ServerCounters {
         let service = &self.service;
+        let (connections, connections_shed) = {
+            let crowd = service.crowd();
+            (crowd.taken, crowd.shed)
+        };
         ServerCounters {
-            connections: service.crowd().accepted,
+            connections,
+            connections_shed,
             accept_errors: service.accept_errors.load(Ordering::Relaxed),
             #[cfg(feature = "tls")]
             tls_failures: service.tls_failures.load(Ordering::Relaxed),
@@ -238,6 +250,12 @@ impl Server {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.service.crowd().connections.len()
+    }
+
+    /// Calls whose handlers are at work.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.service.at_work.load(Ordering::Relaxed)
     }
 
     /// Stops: accepts no more connections and no more calls, waits until the calls under way have ended, for `grace` at
@@ -283,9 +301,12 @@ impl Service {
         admitted.then_some(permit)
     }
 
-    /// Serves a connection in a task of its own.
+    /// Serves a connection in a task of its own, or closes it if there are too many.
     fn serve(self: &Arc<Self>, stream: BoxStream, peer: Peer) {
-        let membership = self.enter();
+        let Some(membership) = self.enter() else {
+            trace::connection_shed(&peer);
+            return;
+        };
         #[cfg(feature = "tls")]
         if let Some(tls) = self.config.tls.clone() {
             self.runtime.spawn(Box::pin(async move {
@@ -304,12 +325,16 @@ impl Service {
         }));
     }
 
-    fn enter(self: &Arc<Self>) -> Membership {
+    fn enter(self: &Arc<Self>) -> Option<Membership> {
         let mut crowd = self.crowd();
-        crowd.accepted += 1;
-        let key = crowd.accepted;
+        if self.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
+            crowd.shed += 1;
+            return None;
+        }
+        crowd.taken += 1;
+        let key = crowd.taken;
         crowd.connections.insert(key, Stage::New(None));
-        Membership { service: self.clone(), key }
+        Some(Membership { service: self.clone(), key })
     }
 
     #[cfg(feature = "tls")]
@@ -428,8 +453,7 @@ impl Drop for Membership {
         let wakers: Vec<Waker> = {
             let mut crowd = self.service.crowd();
             crowd.connections.remove(&self.key);
-            let watchers = crowd.take_watchers();
-            crowd.acceptor.take_waker().into_iter().chain(watchers).collect()
+            crowd.take_watchers()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -487,9 +511,6 @@ impl Accept {
                 return Poll::Ready(false);
             }
             crowd.acceptor = Acceptor::Open(Some(cx.waker().clone()));
-            if self.service.0.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
-                return Poll::Pending;
-            }
         }
         if let Some(pause) = &mut self.pause
             && !pause.is_over

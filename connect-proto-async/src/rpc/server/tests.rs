@@ -110,7 +110,7 @@ fn a_destructor_that_panics_costs_its_call_alone() {
                     std::future::pending::<Result<Bytes, RpcError>>().await
                 });
             let mut config = ServerConfig::default();
-            Arc::make_mut(&mut config.calls).max_timeout = Some(Duration::from_secs(1));
+            config.calls.max_timeout = Some(Duration::from_secs(1));
             let server = serve(&runtime, router, config).await;
             let channel = channel(&runtime, protocol, "text");
             let error = channel.call(&procedure("Wait")).unary("").await.expect_err("it takes too long");

@@ -240,3 +240,12 @@ fn a_call_that_has_not_begun_is_lost_with_its_connection() {
         client.assert_quiescent();
     }
 }
+
+#[test]
+fn a_connection_over_http1_says_what_rule_its_peer_broke() {
+    let mut client = requested(Kind::Unary);
+    assert_eq!(client.end.connection.fault(), None);
+    client.feed(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n");
+    let fault = client.end.connection.fault().unwrap();
+    assert_eq!(fault.to_string(), "invalid content-length");
+}

@@ -199,22 +199,34 @@ fn a_dial_that_is_dropped_with_its_runtime_does_not_dial_again() {
     }
 }
 
-#[cfg(feature = "tls")]
 #[test]
-fn the_host_of_an_https_uri_is_the_servers_name() {
-    let name =
-        |uri| ChannelConfig::new(uri, "json").expect(uri).server_name.map(|name| name.to_str().into_owned());
-    assert_eq!(name("https://example.com").as_deref(), Some("example.com"));
-    assert_eq!(name("https://[::1]:8443").as_deref(), Some("::1"));
-    assert_eq!(name("http://example.com"), None);
-    let config = ChannelConfig::new("https://example.com", "json").expect("a URI");
-    assert_eq!(config.address.to_string(), "example.com:443");
+fn an_https_uri_is_refused_without_tls() {
+    assert!(matches!(ChannelConfig::new("https://example.com", "json"), Err(ConfigError::WithoutTls)));
     assert!(matches!(ChannelConfig::new("https://under score", "json"), Err(ConfigError::Invalid(_))));
-    assert!(matches!(ChannelConfig::new("https://-", "json"), Err(ConfigError::Form)));
 }
 
-#[cfg(not(feature = "tls"))]
+/// Rather than that calls go in plain text.
+#[cfg(feature = "tls-ring")]
 #[test]
-fn https_needs_tls() {
-    assert!(matches!(ChannelConfig::new("https://example.com", "json"), Err(ConfigError::Scheme)));
+fn tls_is_refused_without_an_https_uri() {
+    for uri in ["http://example.com", "unix:/run/greet.sock"] {
+        assert!(matches!(ChannelConfig::with_tls(uri, "json", tls()), Err(ConfigError::NotHttps)), "{uri}");
+    }
+}
+
+#[cfg(feature = "tls-ring")]
+#[test]
+fn the_host_of_an_https_uri_is_the_servers_name() {
+    let config = |uri| ChannelConfig::with_tls(uri, "json", tls());
+    let name = |uri| config(uri).expect(uri).secure.map(|secure| secure.name.to_str().into_owned());
+    assert_eq!(name("https://example.com").as_deref(), Some("example.com"));
+    assert_eq!(name("https://[::1]:8443").as_deref(), Some("::1"));
+    assert_eq!(config("https://example.com").expect("a URI").address.to_string(), "example.com:443");
+    assert!(matches!(config("https://-"), Err(ConfigError::Form)));
+}
+
+#[cfg(feature = "tls-ring")]
+fn tls() -> crate::tls::ClientTls {
+    let roots = crate::tls::rustls::RootCertStore::empty();
+    crate::tls::ClientTls::new(crate::tls::client_config(roots, None).expect("a provider"))
 }
