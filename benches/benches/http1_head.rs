@@ -49,7 +49,7 @@ fn head(c: &mut Criterion) {
             read
         };
         group.bench_function(format!("{name}/event"), |b| {
-            let setup = || (http1::Server::new(NOW, config.http1.clone()), read());
+            let setup = || (http1::Server::new(NOW, Arc::new(config.http1.clone())), read());
             let run = |(machine, read): &mut (http1::Server, BytesMut)| {
                 machine.handle_read(NOW, read);
                 black_box(machine.poll_event()).is_some()

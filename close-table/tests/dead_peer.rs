@@ -16,6 +16,8 @@ use smol::block_on;
 
 /// When a silent connection is pinged, and when it is lost after that.
 const PING: Duration = Duration::from_millis(300);
+/// How long calls may wait in vain before a connection is suspect: less than the calls here have time.
+const SUSPECT_AFTER: Duration = Duration::from_millis(150);
 /// How much later it may be seen on a busy machine.
 const SCHEDULING: Duration = Duration::from_millis(500);
 
@@ -36,7 +38,8 @@ fn paths(protocol: Protocol, keep_alive: Option<KeepAlive>) -> impl Iterator<Ite
         let mut config =
             ChannelConfig::new(&format!("http://{}", forwarder.address()), "proto").expect("a URI");
         config.pool.protocol = protocol;
-        Arc::make_mut(&mut config.connection.http2).keep_alive = keep_alive;
+        config.connection.http2.keep_alive = keep_alive;
+        config.connection.suspect_after = Some(SUSPECT_AFTER);
         let channel = Channel::new(runtime.clone(), config);
         Path { name, runtime, server, forwarder, channel }
     })

@@ -29,17 +29,25 @@ pub mod testing;
 pub mod tls;
 mod trace;
 
+pub use driver::eyeballs::connect_to_first;
 pub use driver::runtime::{
     Address, BoxFuture, BoxStream, InvalidAddress, Listener, Peer, Runtime, Stream, Timer,
 };
 pub use driver::traffic::{Closes, Traffic};
 
 pub use connect_proto;
-pub use connect_proto::call::Duplex;
-pub use connect_proto::client::Procedure;
-pub use connect_proto::error::{Code, RpcError};
+pub use connect_proto::Instant;
+pub use connect_proto::call::{DrainBudget, Duplex, Processed};
+pub use connect_proto::client::{CallConfig, Procedure};
+pub use connect_proto::compress::{Compression, Compressions};
+pub use connect_proto::connection::{CallClosed, ConnectionConfig, Fate};
+pub use connect_proto::error::{
+    AbortReason, ApiMisuse, CloseReason, Code, ErrorDetail, LostKind, PeerMisbehaved, ResetCode, RpcError,
+};
+pub use connect_proto::http2::KeepAlive;
 pub use connect_proto::metadata::Metadata;
 pub use driver::pool::{PoolConfig, PoolCounters, Protocol};
+pub use http::{HeaderName, HeaderValue};
 pub use rpc::client::{CallBuilder, CallEnd, Channel, ChannelConfig, ConfigError, Ending, Receiver, Sender};
 pub use rpc::server::{
     Context, Ended, Requests, Responses, Router, Server, ServerConfig, ServerCounters, ShutdownReport,

@@ -1,6 +1,7 @@
 //! Spans and events for whoever collects them with `tracing`. Without the feature of that name there is nothing of it.
 //!
-//! Fields follow OpenTelemetry's conventions for RPC.
+//! Fields follow OpenTelemetry's semantic conventions for Connect RPC, as they are since version 1.38: `rpc.system.name` and
+//! `rpc.response.status_code`, and the service in `rpc.method`. A server has spans of procedures that it knows, no others.
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) use absent::*;
@@ -13,10 +14,12 @@ mod present {
 
     use connect_proto::connection::CallClosed;
     use connect_proto::error::Code;
-    use tracing::field::Empty;
+    use tracing::field::{Empty, display};
     use tracing::{Span, debug, debug_span, warn};
 
     use crate::driver::runtime::{Address, Peer};
+
+    const SYSTEM: &str = "connectrpc";
 
     /// What goes on in a call.
     #[derive(Clone, Debug)]
@@ -24,33 +27,46 @@ mod present {
 
     impl CallSpan {
         pub(crate) fn client(procedure: &str, server: &Address) -> Self {
-            let (service, method) = split(procedure);
-            CallSpan(debug_span!(
+            let method = procedure.trim_start_matches('/');
+            let span = debug_span!(
                 "rpc",
                 otel.kind = "client",
-                otel.name = procedure.trim_start_matches('/'),
-                rpc.system = "connect_rpc",
-                rpc.service = service,
+                otel.name = method,
+                rpc.system.name = SYSTEM,
                 rpc.method = method,
-                server.address = %server,
-                rpc.connect_rpc.error_code = Empty,
-            ))
+                rpc.response.status_code = Empty,
+                error.type = Empty,
+                server.address = Empty,
+                server.port = Empty,
+            );
+            match server {
+                Address::Tcp { host, port } => {
+                    span.record("server.address", host);
+                    span.record("server.port", port);
+                }
+                Address::Unix(path) => {
+                    span.record("server.address", display(path.display()));
+                }
+            }
+            CallSpan(span)
         }
 
         pub(crate) fn server(procedure: &str, peer: &Peer) -> Self {
-            let (service, method) = split(procedure);
+            let method = procedure.trim_start_matches('/');
             let span = debug_span!(
                 "rpc",
                 otel.kind = "server",
-                otel.name = procedure.trim_start_matches('/'),
-                rpc.system = "connect_rpc",
-                rpc.service = service,
+                otel.name = method,
+                rpc.system.name = SYSTEM,
                 rpc.method = method,
+                rpc.response.status_code = Empty,
+                error.type = Empty,
                 network.peer.address = Empty,
-                rpc.connect_rpc.error_code = Empty,
+                network.peer.port = Empty,
             );
             if let Some(address) = peer.address {
-                span.record("network.peer.address", tracing::field::display(address));
+                span.record("network.peer.address", display(address.ip()));
+                span.record("network.peer.port", address.port());
             }
             CallSpan(span)
         }
@@ -60,12 +76,9 @@ mod present {
         }
 
         pub(crate) fn failed(&self, code: Code) {
-            self.0.record("rpc.connect_rpc.error_code", code.as_str());
+            self.0.record("rpc.response.status_code", code.as_str());
+            self.0.record("error.type", code.as_str());
         }
-    }
-
-    fn split(procedure: &str) -> (&str, &str) {
-        procedure.trim_start_matches('/').rsplit_once('/').unwrap_or_default()
     }
 
     pub(crate) fn call_closed(closed: &CallClosed) {
@@ -75,6 +88,10 @@ mod present {
 
     pub(crate) fn call_shed(procedure: &str) {
         warn!(procedure, "call refused: too many at once");
+    }
+
+    pub(crate) fn connection_shed(peer: &Peer) {
+        warn!(peer = ?peer.address, "connection closed: too many at once");
     }
 
     pub(crate) fn connected(server: &Address) {
@@ -128,6 +145,7 @@ mod absent {
 
     pub(crate) fn call_closed(_: &CallClosed) {}
     pub(crate) fn call_shed(_: &str) {}
+    pub(crate) fn connection_shed(_: &Peer) {}
     pub(crate) fn connected(_: &Address) {}
     pub(crate) fn dial_failed(_: &Address, _: &io::Error) {}
     pub(crate) fn connection_suspected(_: &Address) {}

@@ -57,11 +57,26 @@ fn a_call_is_a_span_on_both_sides_and_says_how_it_ended() {
         let found = log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
         assert!(found, "{parts:?} is not in\n{log}");
     };
-    let named = ["rpc.service=\"test.v1.Users\"", "rpc.method=\"Find\"", "error_code=\"not_found\""];
-    line(&[&["otel.kind=\"client\"", "close"], &named[..]].concat());
-    line(&[&["otel.kind=\"server\"", "network.peer.address=127.0.0.1", "close"], &named[..]].concat());
+    let named = [
+        "rpc.system.name=\"connectrpc\"",
+        "otel.name=\"test.v1.Users/Find\"",
+        "rpc.method=\"test.v1.Users/Find\"",
+        "rpc.response.status_code=\"not_found\"",
+        "error.type=\"not_found\"",
+    ];
+    line(
+        &[&["otel.kind=\"client\"", "server.address=\"127.0.0.1\" server.port=", "close"], &named[..]]
+            .concat(),
+    );
+    line(
+        &[
+            &["otel.kind=\"server\"", "network.peer.address=127.0.0.1 network.peer.port=", "close"],
+            &named[..],
+        ]
+        .concat(),
+    );
     line(&["otel.kind=\"server\"", "looking for it"]);
-    line(&["call closed", "reason=Complete", "fate=Reusable"]);
+    line(&["call closed", "reason=Complete", "drained=0", "processed=Yes", "fate=Reusable"]);
     line(&["connected"]);
     line(&["connection accepted"]);
 }

@@ -41,7 +41,6 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::{Duration, Instant as StdInstant};
 
-use connect_proto::Instant;
 use smol::{Async, Executor};
 
 pub use net::SmolListener;
@@ -106,7 +105,7 @@ impl Runtime for Smol {
     }
 
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
-        Box::pin(net::connect(address.clone()))
+        Box::pin(net::connect(self.clone(), address.clone()))
     }
 
     fn listen(&self, address: &Address) -> BoxFuture<io::Result<Box<dyn Listener>>> {

@@ -1,19 +1,22 @@
 //! Sockets on smol, behind tokio's traits of streams.
 
-use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use connect_proto_async::{Address, BoxStream, Listener, Peer};
+use connect_proto_async::{Address, BoxStream, Listener, Peer, connect_to_first};
 use smol::Async;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub(crate) async fn connect(address: Address) -> io::Result<BoxStream> {
-    connect_to(&address).await.map_err(|error| with_context("connect to", &address, &error))
+use crate::Smol;
+
+pub(crate) async fn connect(smol: Smol, address: Address) -> io::Result<BoxStream> {
+    connect_to(&smol, &address).await.map_err(|error| with_context("connect to", &address, &error))
 }
 
 pub(crate) async fn listen(address: Address) -> io::Result<Box<dyn Listener>> {
@@ -25,12 +28,12 @@ fn with_context(deed: &str, address: &Address, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {deed} {address}: {error}"))
 }
 
-/// Connects; to the first address of a host that takes it.
-async fn connect_to(address: &Address) -> io::Result<BoxStream> {
+async fn connect_to(smol: &Smol, address: &Address) -> io::Result<BoxStream> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = first_of(host, *port, Async::<TcpStream>::connect).await?;
-            stream.get_ref().set_nodelay(true)?;
+            let addresses = resolve(host, *port).await?;
+            let stream = connect_to_first(smol, addresses, Async::<TcpStream>::connect).await?;
+            configure(stream.get_ref())?;
             Ok(Box::new(SmolStream::new(stream)))
         }
         #[cfg(unix)]
@@ -43,8 +46,14 @@ async fn connect_to(address: &Address) -> io::Result<BoxStream> {
 async fn listen_at(address: &Address) -> io::Result<Box<dyn Listener>> {
     match address {
         Address::Tcp { host, port } => {
-            let listener = first_of(host, *port, async |to| Async::<TcpListener>::bind(to)).await?;
-            Ok(Box::new(SmolListener(listener)))
+            let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+            for to in resolve(host, *port).await? {
+                match Async::<TcpListener>::bind(to) {
+                    Ok(listener) => return Ok(Box::new(SmolListener(listener))),
+                    Err(error) => failure = error,
+                }
+            }
+            Err(failure)
         }
         #[cfg(unix)]
         Address::Unix(path) => {
@@ -59,19 +68,14 @@ fn unsupported() -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, "there are no such addresses here")
 }
 
-/// Resolves a host and tries what it finds in turn. The error of the last one counts.
-async fn first_of<T, F>(host: &str, port: u16, attempt: impl Fn(SocketAddr) -> F) -> io::Result<T>
-where
-    F: Future<Output = io::Result<T>>,
-{
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for to in resolve(host, port).await? {
-        match attempt(to).await {
-            Ok(done) => return Ok(done),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+/// The silence after which a peer is probed, first and again: as Go has it.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+
+/// No delay of small writes, and probes that notice a peer whose machine is gone while the stream is silent.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -91,7 +95,7 @@ impl Listener for SmolListener {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(BoxStream, Peer)>> {
         let (stream, address) = ready!(poll_io(&self.0, Async::poll_readable, TcpListener::accept, cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
-        let _ = stream.set_nodelay(true);
+        let _ = configure(&stream);
         Poll::Ready(Ok((Box::new(SmolStream::new(Async::new(stream)?)), Peer::at(address))))
     }
 

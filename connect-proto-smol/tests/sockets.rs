@@ -1,4 +1,4 @@
-//! TLS and Unix sockets, on smol.
+//! Sockets of TCP, TLS and Unix, on smol.
 
 use std::sync::Arc;
 

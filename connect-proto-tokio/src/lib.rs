@@ -38,8 +38,8 @@ use std::pin::Pin;
 use std::task::{self, Poll, ready};
 use std::time::Duration;
 
-use connect_proto::Instant;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
@@ -123,9 +123,9 @@ impl Runtime for Tokio {
     }
 
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>> {
-        let address = address.clone();
+        let (tokio, address) = (self.clone(), address.clone());
         self.inside(async move {
-            connect(&address).await.map_err(|error| with_context("connect to", &address, &error))
+            connect(&tokio, &address).await.map_err(|error| with_context("connect to", &address, &error))
         })
     }
 
@@ -141,17 +141,28 @@ fn tokio_instant(origin: TokioInstant, at: Instant) -> TokioInstant {
     origin + Duration::from_nanos(at.as_nanos())
 }
 
-async fn connect(address: &Address) -> io::Result<BoxStream> {
+async fn connect(tokio: &Tokio, address: &Address) -> io::Result<BoxStream> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
-            stream.set_nodelay(true)?;
+            let addresses = lookup_host((host.as_str(), *port)).await?;
+            let stream = connect_to_first(tokio, addresses, TcpStream::connect).await?;
+            configure(&stream)?;
             Ok(Box::new(stream))
         }
         #[cfg(unix)]
         Address::Unix(path) => unix::connect(path).await,
         _ => Err(unsupported()),
     }
+}
+
+/// The silence after which a peer is probed, first and again: as Go has it.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+
+/// No delay of small writes, and probes that notice a peer whose machine is gone while the stream is silent.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 fn unsupported() -> io::Error {
@@ -194,7 +205,7 @@ impl Listener for TokioListener {
         let _context = self.handle.enter();
         let (stream, address) = ready!(self.listener.poll_accept(cx))?;
         // It fails for a peer that has gone already, which whoever reads will learn.
-        let _ = stream.set_nodelay(true);
+        let _ = configure(&stream);
         Poll::Ready(Ok((Box::new(stream), Peer::at(address))))
     }
 

@@ -1,4 +1,4 @@
-//! TLS and Unix sockets, on tokio.
+//! Sockets of TCP, TLS and Unix, on tokio.
 
 use std::sync::Arc;
 

@@ -57,6 +57,12 @@ pub(crate) fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Durati
     }
 }
 
+/// Whether a point in time has come.
+#[inline]
+pub(crate) fn is_due(at: Option<Instant>, now: Instant) -> bool {
+    at.is_some_and(|at| now >= at)
+}
+
 /// The latest time a machine was told, so that a caller's clock that runs backwards is clamped.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);

@@ -4,6 +4,7 @@
 
 mod cases;
 mod curl;
+mod document;
 mod proxy;
 mod servers;
 mod settings;
@@ -11,9 +12,10 @@ mod upstream;
 mod way;
 
 use std::error::Error;
-use std::fs;
+use std::io;
 use std::path::PathBuf;
 
+use document::Document;
 use proxy::{Front, Kind, Place, Proxy, Route, Version};
 use servers::Servers;
 use upstream::CallBoard;
@@ -25,17 +27,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let place = Place::choose(&directory).await?;
     let board = CallBoard::default();
     let mut servers = Servers::start(&place, &board).await?;
+    let document = Document::read()?;
     let mut tables = Vec::new();
     for kind in [Kind::Nginx, Kind::HaProxy] {
-        tables.push(works(kind, &place, &board, &mut servers).await?);
-        tables.push(settings::table(kind, &place, &board, &mut servers).await?);
+        tables.push(works(kind, &place, &board, &mut servers, &document).await?);
+        tables.push(settings::table(kind, &place, &board, &mut servers, &document).await?);
     }
     tables.iter().for_each(|table| println!("{table}"));
-
-    let document = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/deployment.md");
-    let document = fs::read_to_string(document)?;
     let missing: Vec<&str> =
-        tables.iter().flat_map(|table| table.lines()).filter(|line| !document.contains(line)).collect();
+        tables.iter().flat_map(|table| table.lines()).filter(|line| !document.has(line)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -70,34 +70,44 @@ async fn works(
     place: &Place,
     board: &CallBoard,
     servers: &mut Servers,
-) -> Result<String, Box<dyn Error>> {
+    document: &Document,
+) -> io::Result<String> {
     let ways = ways(place, board);
     let proxy = Proxy::start(kind, place, |configuration| configuration).await?;
     let names: Vec<String> = ways.iter().map(|way| way.route.to_string()).collect();
     let mut table = format!("| {} | {} |\n|---|---|---|---|---|\n", kind.name(), names.join(" | "));
-    let mut row = |name: &str, cells: Vec<String>| table += &format!("| {name} | {} |\n", cells.join(" | "));
+    let row = |name: &str, cells: Vec<String>| format!("| {name} | {} |", cells.join(" | "));
     for case in cases::CASES {
-        let mut cells = Vec::new();
-        for way in &ways {
-            let plain = cell(cases::run(case, way).await);
-            let tls = cell(cases::run(case, &secured(way)).await);
-            cells.push(if plain == tls { plain } else { format!("{plain}; through TLS: {tls}") });
-        }
-        row(case.0, cells);
+        let measured = document.row(async || {
+            let mut cells = Vec::new();
+            for way in &ways {
+                let plain = cell(cases::run(case, way).await);
+                let tls = cell(cases::run(case, &secured(way)).await);
+                cells.push(if plain == tls { plain } else { format!("{plain}; through TLS: {tls}") });
+            }
+            Ok(row(case.0, cells))
+        });
+        table = table + &measured.await? + "\n";
     }
     for case in servers::CASES {
-        let mut cells = Vec::new();
-        for way in &ways {
-            cells.push(cell(servers.run(case, way).await));
-        }
-        row(case, cells);
+        let measured = document.row(async || {
+            let mut cells = Vec::new();
+            for way in &ways {
+                cells.push(cell(servers.run(case, way).await));
+            }
+            Ok(row(case, cells))
+        });
+        table = table + &measured.await? + "\n";
     }
     for case in curl::CASES {
-        let mut cells = Vec::new();
-        for way in &ways {
-            cells.push(cell(curl::run(case, &secured(way)).await));
-        }
-        row(&format!("curl through TLS: {case}"), cells);
+        let measured = document.row(async || {
+            let mut cells = Vec::new();
+            for way in &ways {
+                cells.push(cell(curl::run(case, &secured(way)).await));
+            }
+            Ok(row(&format!("curl through TLS: {case}"), cells))
+        });
+        table = table + &measured.await? + "\n";
     }
     proxy.stop().await?;
     Ok(table)

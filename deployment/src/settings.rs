@@ -1,10 +1,13 @@
 //! What each setting is good for: the same trial without it.
 
-use connect_proto_tokio::Duplex;
+use std::io;
 use std::time::Duration;
+
+use connect_proto_tokio::Duplex;
 use tokio::time::sleep;
 
 use crate::cases::{self, CASES};
+use crate::document::Document;
 use crate::proxy::{Front, Kind, Place, Proxy, Route, Version};
 use crate::servers::Servers;
 use crate::upstream::CallBoard;
@@ -147,20 +150,24 @@ pub async fn table(
     place: &Place,
     board: &CallBoard,
     servers: &mut Servers,
-) -> std::io::Result<String> {
+    document: &Document,
+) -> io::Result<String> {
     let mut table = format!("| {}, without | what is tried | what happens |\n|---|---|---|\n", kind.name());
     for setting in SETTINGS.iter().filter(|setting| setting.kind == kind) {
         let (text, instead) = setting.without;
-        let proxy = Proxy::start(kind, place, |configuration| {
-            assert!(configuration.contains(text), "{text} is not in the configuration");
-            configuration.replace(text, instead)
-        })
-        .await?;
         let way = Way { place: place.clone(), route: setting.route, board: board.clone() };
-        let outcome = trial(setting, &way, servers).await;
-        proxy.stop().await?;
-        let outcome = outcome.map_or_else(|failed| failed.0, |()| "works".into());
-        table += &format!("| `{}` | {}: {} | {outcome} |\n", setting.name, setting.route, setting.case);
+        let measured = document.row(async || {
+            let proxy = Proxy::start(kind, place, |configuration| {
+                assert!(configuration.contains(text), "{text} is not in the configuration");
+                configuration.replace(text, instead)
+            })
+            .await?;
+            let outcome = trial(setting, &way, servers).await;
+            proxy.stop().await?;
+            let outcome = outcome.map_or_else(|failed| failed.0, |()| "works".into());
+            Ok(format!("| `{}` | {}: {} | {outcome} |", setting.name, setting.route, setting.case))
+        });
+        table = table + &measured.await? + "\n";
     }
     Ok(table)
 }

@@ -18,7 +18,7 @@ use crate::proxy::{Front, Place, Route, Version};
 use crate::upstream::{CALL, Call, CallBoard, Seen, metadata, procedure};
 
 /// How long anything may take that is to happen at once.
-pub const PATIENCE: Duration = Duration::from_secs(3);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
@@ -99,11 +99,15 @@ impl Way {
             Front::Tls(version) => ("https", version),
         };
         let url = format!("{scheme}://localhost:{}", self.place.front(self.route));
-        let mut config = ChannelConfig::new(&url, "text").map_err(|error| Failed(error.to_string()))?;
+        let config = match self.route.front {
+            Front::Plain(_) => ChannelConfig::new(&url, "text"),
+            Front::Tls(_) => {
+                let tls = self.tls(version).map_err(|error| Failed(error.to_string()))?;
+                ChannelConfig::with_tls(&url, "text", tls)
+            }
+        };
+        let mut config = config.map_err(|error| Failed(error.to_string()))?;
         config.pool.protocol = version.protocol();
-        if scheme == "https" {
-            config.tls = Some(self.tls(version).map_err(|error| Failed(error.to_string()))?);
-        }
         config.calls.get_max_url = Some(4096);
         config.calls.accept = Compressions::none(); // what is large is to be large on its way, too
         let budget = DrainBudget { time: Duration::from_millis(500), bytes: 64 << 10 };

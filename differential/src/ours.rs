@@ -63,7 +63,8 @@ impl<R: Part> Ours<R> {
             limits.guards.empty_frames = Rate::new(u32::MAX, 0);
             let settings = &plan.settings[R::SIDE];
             limits.initial_stream_window = settings.stream_window;
-            limits.connection_window = settings.connection_window;
+            limits.client_connection_window = settings.connection_window;
+            limits.server_connection_window = settings.connection_window;
             limits.max_frame_size = settings.max_frame;
             limits.header_table = settings.table;
             limits.encoder_table = plan.settings[1 - R::SIDE].table;

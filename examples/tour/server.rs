@@ -10,7 +10,6 @@ use connect_proto::call::Duplex;
 use connect_proto::compress::Compressions;
 use connect_proto::error::{Code, ErrorDetail, RpcError};
 use connect_proto::metadata::Metadata;
-use connect_proto::server as core;
 use connect_proto_async::{
     Context, Procedure, Requests, Response, Responses, Router, Runtime, Server, ServerConfig,
 };
@@ -20,10 +19,8 @@ use super::sleep;
 
 /// Serves at a port of the system's choice.
 pub(super) async fn start(runtime: Arc<dyn Runtime>) -> io::Result<Server> {
-    let mut calls = core::ServerConfig::default();
-    calls.compressions = Compressions::none(); // else the flood would be a trickle
     let mut config = ServerConfig::default();
-    config.calls = Arc::new(calls);
+    config.calls.compressions = Compressions::none(); // else the flood would be a trickle
     let address = "127.0.0.1:0".parse().map_err(io::Error::other)?;
     Server::bind(runtime.clone(), &address, router(runtime), config).await
 }

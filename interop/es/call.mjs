@@ -1,10 +1,12 @@
 // Calls of a server that somebody else wrote.
 import assert from "node:assert/strict";
+import https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
 import { compressionGzip, createConnectTransport } from "@connectrpc/connect-node";
 import { InteropService, message } from "./schema.mjs";
+import { tlsCases } from "./tls.mjs";
 
 /** How long a case may take, in milliseconds. */
 const LIMIT = 20_000;
@@ -13,15 +15,22 @@ const LIMIT = 20_000;
 const LARGE = 3 << 20;
 
 /** Runs all cases that the transport can carry, one after the other. Whether all were well. */
-export async function call(transport, baseUrl) {
-  const httpVersion = transport === "h1" ? "1.1" : "2";
-  const connect = (options = {}) =>
-    createClient(InteropService, createConnectTransport({ baseUrl, httpVersion, ...options }));
+export async function call(transport, url) {
+  const { httpVersion, certificates } = transport;
+  const connect = (baseUrl, tls, options = {}) => {
+    const nodeOptions = httpVersion === "1.1" && tls ? { agent: new https.Agent({ keepAlive: true, ...tls }) } : tls;
+    return createClient(InteropService, createConnectTransport({ baseUrl, httpVersion, nodeOptions, ...options }));
+  };
+  const tls = certificates?.client("known", "known");
+  const all = [...cases(httpVersion === "2")];
+  if (certificates !== undefined) {
+    all.push(...tlsCases(transport, url, connect));
+  }
   let passed = true;
-  for (const [name, run] of cases(httpVersion === "2")) {
+  for (const [name, run] of all) {
     const late = pause(LIMIT, undefined, { ref: false }).then(() => assert.fail("took too long"));
     try {
-      await Promise.race([run(connect), late]);
+      await Promise.race([run((options) => connect(url, tls, options)), late]);
       console.log(`${name} ok`);
     } catch (error) {
       passed = false;

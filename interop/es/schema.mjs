@@ -27,6 +27,7 @@ const file = create(FileDescriptorProtoSchema, {
         method("Fail"),
         method("Wait"),
         method("Outcome"),
+        method("Renew"),
         // That no server has.
         method("Nothing"),
         method("Join", { clientStreaming: true }),

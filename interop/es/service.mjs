@@ -2,31 +2,52 @@
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import { StringValueSchema } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createContextKey, createContextValues } from "@connectrpc/connect";
+import { Code, ConnectError, createContextKey, createContextValues, encodeBinaryHeader } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { InteropService, message } from "./schema.mjs";
+import { HERE } from "./transport.mjs";
 
 /** What breaks a call off. */
 const breakOff = createContextKey(() => {});
+
+/** The client's certificate, if it has shown one. */
+const certificate = createContextKey(undefined);
+
+/** What replaces the server's certificate at work. */
+const renewal = createContextKey(() => {
+  throw new ConnectError("there is no TLS", Code.FailedPrecondition);
+});
 
 /** How calls have ended, by their x-id. */
 const outcomes = new Map();
 
 /** Serves on a free port; the URL. */
-export async function serve(transport) {
-  const handler = connectNodeAdapter({
-    routes,
-    contextValues: (request) =>
-      createContextValues().set(breakOff, () =>
-        request.stream ? request.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR) : request.socket.destroy(),
-      ),
-  });
-  const server = transport === "h1" ? http.createServer(handler) : http2.createServer(handler);
-  server.listen(0, "127.0.0.1");
+export async function serve({ httpVersion, certificates }) {
+  const contextValues = (request) => {
+    const values = createContextValues().set(breakOff, () =>
+      request.stream ? request.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR) : request.socket.destroy(),
+    );
+    if (certificates !== undefined) {
+      values.set(certificate, request.socket.getPeerCertificate().raw);
+      values.set(renewal, () => server.setSecureContext(certificates.server("other")));
+    }
+    return values;
+  };
+  const handler = connectNodeAdapter({ routes, contextValues });
+  const server = newServer(httpVersion, certificates?.server("known"), handler);
+  server.listen(0, HERE);
   await once(server, "listening");
-  return `http://127.0.0.1:${server.address().port}`;
+  return `${certificates === undefined ? "http" : "https"}://${HERE}:${server.address().port}`;
+}
+
+function newServer(httpVersion, tls, handler) {
+  if (httpVersion === "1.1") {
+    return tls === undefined ? http.createServer(handler) : https.createServer(tls, handler);
+  }
+  return tls === undefined ? http2.createServer(handler) : http2.createSecureServer(tls, handler);
 }
 
 function routes(router) {
@@ -41,6 +62,10 @@ function routes(router) {
   });
   implement("wait", (_, context) => noted(context, () => ended(context)));
   implement("outcome", outcome);
+  implement("renew", (request, context) => {
+    context.values.get(renewal)();
+    return request;
+  });
   implement("join", (requests, context) =>
     noted(context, async () => {
       const texts = [];
@@ -164,6 +189,10 @@ function answerMetadata(context, headers, trailers) {
   }
   const encoding = requestHeader.get("content-encoding") ?? requestHeader.get("connect-content-encoding");
   headers?.set("x-encoding", encoding ?? "identity");
+  const shown = context.values?.get(certificate);
+  if (shown !== undefined) {
+    headers?.set("x-certificate-bin", encodeBinaryHeader(shown));
+  }
   const left = context.timeoutMs?.();
   if (left !== undefined) {
     headers?.set("x-time-left", String(Math.trunc(left)));

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,27 +25,34 @@ type testCase struct {
 	needsHTTP2 bool
 }
 
-// call runs all cases that the transport can carry, one after the other. Whether all were well.
-func call(transport, url string) bool {
-	passed := true
-	for _, test := range slices.Concat(kindCases(), optionCases(), endCases()) {
-		if test.needsHTTP2 && transport == "h1" {
+// call runs all cases that the transport can carry, one after the other.
+func call(transport *transport, url string) error {
+	cases := slices.Concat(kindCases(), optionCases(), endCases())
+	if transport.certificates != nil {
+		cases = append(cases, tlsCases()...)
+	}
+	failed := 0
+	for _, test := range cases {
+		if test.needsHTTP2 && !transport.isHTTP2() {
 			continue
 		}
 		if err := runCase(test, transport, url); err != nil {
-			passed = false
-			fmt.Printf("%s FAILED: %v\n", test.name, err)
+			failed++
+			fmt.Printf("%s FAILED: %s\n", test.name, strings.ReplaceAll(err.Error(), "\n", " "))
 			continue
 		}
 		fmt.Printf("%s ok\n", test.name)
 	}
-	return passed
+	if failed > 0 {
+		return fmt.Errorf("%d failed", failed)
+	}
+	return nil
 }
 
-func runCase(test testCase, transport, url string) error {
+func runCase(test testCase, transport *transport, url string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	peer, err := newPeer(transport, url)
+	peer, err := newPeer(transport, url, known, known)
 	if err != nil {
 		return err
 	}
@@ -54,25 +62,28 @@ func runCase(test testCase, transport, url string) error {
 
 // A peer is a server to call, with connections of the case's own.
 type peer struct {
-	url    string
-	client *http.Client
-	dials  atomic.Int32
+	transport *transport
+	url       string
+	client    *http.Client
+	dials     atomic.Int32
 }
 
-func newPeer(transport, url string) (*peer, error) {
-	protocols, err := protocols(transport)
-	if err != nil {
-		return nil, err
-	}
-	p := &peer{url: url}
-	p.client = &http.Client{Transport: &http.Transport{
-		Protocols: protocols,
+// newPeer takes whom to trust with TLS, and whose certificate to show.
+func newPeer(transport *transport, url string, trusts, shows authority) (*peer, error) {
+	p := &peer{transport: transport, url: url}
+	client := &http.Transport{
+		Protocols: transport.protocols,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			p.dials.Add(1)
 			return new(net.Dialer).DialContext(ctx, network, address)
 		},
-	}}
-	return p, nil
+	}
+	p.client = &http.Client{Transport: client}
+	var err error
+	if transport.certificates != nil {
+		client.TLSClientConfig, err = transport.certificates.client(trusts, shows, transport.alpn)
+	}
+	return p, err
 }
 
 type (

@@ -1,59 +1,68 @@
 // Command interop is connect-go as a server of the service that the README tells of, or as its client.
 //
-//	interop serve TRANSPORT       prints its URL and serves until it is killed
-//	interop call TRANSPORT URL    prints a line for each case
+//	interop serve TRANSPORT DIRECTORY       prints its URL and serves until it is killed
+//	interop call TRANSPORT DIRECTORY URL    prints a line for each case
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 )
 
 func main() {
-	arguments := os.Args[1:]
-	switch {
-	case len(arguments) == 2 && arguments[0] == "serve":
-		if err := serve(arguments[1]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	case len(arguments) == 3 && arguments[0] == "call":
-		if !call(arguments[1], arguments[2]) {
-			os.Exit(1)
-		}
-	default:
-		fmt.Fprintln(os.Stderr, "usage: interop serve TRANSPORT | call TRANSPORT URL")
-		os.Exit(2)
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
-// protocols are those of a transport.
-func protocols(transport string) (*http.Protocols, error) {
-	protocols := new(http.Protocols)
-	switch transport {
-	case "h1":
-		protocols.SetHTTP1(true)
-	case "h2c":
-		protocols.SetUnencryptedHTTP2(true)
-	default:
-		return nil, fmt.Errorf("unknown transport %s", transport)
+func run(arguments []string) error {
+	if len(arguments) < 3 {
+		return errUsage
 	}
-	return protocols, nil
+	transport, err := newTransport(arguments[1], arguments[2])
+	switch {
+	case err != nil:
+		return err
+	case len(arguments) == 3 && arguments[0] == "serve":
+		return serve(transport)
+	case len(arguments) == 4 && arguments[0] == "call":
+		return call(transport, arguments[3])
+	}
+	return errUsage
 }
+
+var errUsage = errors.New("usage: interop serve TRANSPORT DIRECTORY | call TRANSPORT DIRECTORY URL")
 
 // serve serves on a free port.
-func serve(transport string) error {
-	protocols, err := protocols(transport)
+func serve(transport *transport) error {
+	listener, err := net.Listen("tcp", here+":0")
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	server := &http.Server{
+		Protocols: transport.protocols,
+		// It would tell of each client that it refuses.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	if transport.certificates == nil {
+		server.Handler = newHandler(nil)
+		fmt.Printf("http://%s\n", listener.Addr())
+		return server.Serve(listener)
+	}
+	shown := &shown{certificates: transport.certificates}
+	if err := shown.replace(known); err != nil {
 		return err
 	}
-	fmt.Printf("http://%s\n", listener.Addr())
-	server := &http.Server{Handler: newHandler(), Protocols: protocols}
-	return server.Serve(listener)
+	if server.TLSConfig, err = transport.certificates.server(shown); err != nil {
+		return err
+	}
+	server.Handler = newHandler(shown)
+	fmt.Printf("https://%s\n", listener.Addr())
+	return server.ServeTLS(listener, "", "")
 }

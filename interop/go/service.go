@@ -26,7 +26,8 @@ type outcomes struct {
 	known map[string]string
 }
 
-func newHandler() http.Handler {
+// newHandler takes the certificate that is shown with TLS, or nil.
+func newHandler(shown *shown) http.Handler {
 	outcomes := &outcomes{known: map[string]string{}}
 	mux := http.NewServeMux()
 	handle := func(name string, handler *connect.Handler) { mux.Handle(service+name, handler) }
@@ -40,7 +41,21 @@ func newHandler() http.Handler {
 	handle("Count", connect.NewServerStreamHandler(service+"Count", count))
 	handle("Hold", connect.NewServerStreamHandler(service+"Hold", outcomes.hold))
 	handle("Chat", connect.NewBidiStreamHandler(service+"Chat", outcomes.chat))
-	return mux
+	handle("Renew", connect.NewUnaryHandler(service+"Renew", shown.renew))
+	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		if request.TLS != nil {
+			certificate := request.TLS.PeerCertificates[0].Raw
+			writer.Header().Set("x-certificate-bin", connect.EncodeBinaryHeader(certificate))
+		}
+		mux.ServeHTTP(writer, request)
+	})
+}
+
+func (s *shown) renew(_ context.Context, request *connect.Request[text]) (*connect.Response[text], error) {
+	if s == nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("there is no TLS"))
+	}
+	return connect.NewResponse(request.Msg), s.replace(other)
 }
 
 func echo(ctx context.Context, request *connect.Request[text]) (*connect.Response[text], error) {

@@ -1,8 +1,9 @@
 //! These crates as a server of the service that the README tells of, or as its client.
 //!
 //! ```text
-//! interop [--runtime tokio|smol] serve TRANSPORT       prints its URL and serves until it is killed
-//! interop [--runtime tokio|smol] call TRANSPORT URL    prints a line for each case
+//! interop [--runtime tokio|smol] certificates DIRECTORY             makes them, for all programs
+//! interop [--runtime tokio|smol] serve TRANSPORT DIRECTORY          prints its URL and serves until it is killed
+//! interop [--runtime tokio|smol] call TRANSPORT DIRECTORY URL       prints a line for each case
 //! ```
 #![forbid(unsafe_code)]
 
@@ -10,16 +11,22 @@ mod cases;
 mod message;
 mod report;
 mod service;
+mod transport;
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use connect_proto_async::{Address, Protocol, Runtime, Server, ServerConfig};
+use connect_proto_async::tls::ServerTls;
+use connect_proto_async::{Address, Runtime, Server, ServerConfig};
 use connect_proto_smol::Smol;
 use connect_proto_tokio::Tokio;
+
+use crate::service::Renewal;
+use crate::transport::{Authority, Certificates, HERE, Transport};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -36,35 +43,43 @@ fn main() -> Result<ExitCode, Failure> {
         _ => return Err(format!("unknown runtime {name}").into()),
     };
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve", transport] => {
-            protocol(transport)?;
-            let shared = runtime.clone();
-            wait(&runtime, async move { serve(shared).await })??;
+        ["certificates", directory] => {
+            Certificates::make(Path::new(directory))?;
             Ok(ExitCode::SUCCESS)
         }
-        ["call", transport, url] => {
-            let (protocol, url, shared) = (protocol(transport)?, url.to_owned(), runtime.clone());
-            let report = wait(&runtime, async move { cases::run(shared, protocol, &url).await })?;
+        ["serve", transport, directory] => {
+            let (transport, shared) = (Transport::new(transport, directory)?, runtime.clone());
+            wait(&runtime, async move { serve(shared, transport).await })??;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["call", transport, directory, url] => {
+            let transport = Transport::new(transport, directory)?;
+            let (url, shared) = (url.to_owned(), runtime.clone());
+            let report = wait(&runtime, async move { cases::run(shared, transport, &url).await })?;
             Ok(report.exit_code())
         }
-        _ => Err("usage: interop [--runtime NAME] serve TRANSPORT | call TRANSPORT URL".into()),
+        _ => {
+            Err("usage: interop [--runtime NAME] serve TRANSPORT DIRECTORY | call TRANSPORT DIRECTORY URL"
+                .into())
+        }
     }
 }
 
-fn protocol(transport: &str) -> Result<Protocol, Failure> {
-    match transport {
-        "h1" => Ok(Protocol::Http1),
-        "h2c" => Ok(Protocol::Http2),
-        _ => Err(format!("unknown transport {transport}").into()),
-    }
-}
-
-/// Serves on a free port, for clients of either version.
-async fn serve(runtime: Arc<dyn Runtime>) -> Result<(), Failure> {
-    let router = service::router(&runtime)?;
-    let address: Address = "127.0.0.1:0".parse()?;
-    let server = Server::bind(runtime, &address, router, ServerConfig::default()).await?;
-    println!("http://{}", server.local_address().ok_or("the server has no address")?);
+/// Serves on a free port, for clients of either version of HTTP.
+async fn serve(runtime: Arc<dyn Runtime>, transport: Transport) -> Result<(), Failure> {
+    let mut config = ServerConfig::default();
+    let (scheme, renewal) = match transport.certificates {
+        None => ("http", None),
+        Some(certificates) => {
+            let tls = ServerTls::new(certificates.server(Authority::Known)?);
+            config.tls = Some(tls.clone());
+            ("https", Some(Renewal { tls, certificates }))
+        }
+    };
+    let router = service::router(&runtime, renewal)?;
+    let address = Address::Tcp { host: HERE.to_owned(), port: 0 };
+    let server = Server::bind(runtime, &address, router, config).await?;
+    println!("{scheme}://{}", server.local_address().ok_or("the server has no address")?);
     server.ended().await;
     Ok(())
 }

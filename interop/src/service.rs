@@ -7,12 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use connect_proto::call::Duplex;
 use connect_proto::error::{CloseReason, ErrorDetail};
+use connect_proto::metadata::binary_value;
+use connect_proto_async::tls::ServerTls;
 use connect_proto_async::{
     Code, Context, Metadata, Procedure, Requests, Response, Responses, Router, RpcError, Runtime, SendError,
 };
 use http::HeaderValue;
 
 use crate::message::{Codec, TYPE_NAME};
+use crate::transport::{Authority, Certificates};
 use crate::{Failure, pause};
 
 pub(crate) fn procedure(name: &str) -> Result<Procedure, Failure> {
@@ -25,10 +28,19 @@ struct Service {
     runtime: Arc<dyn Runtime>,
     /// How calls have ended, by their `x-id`.
     outcomes: Arc<Mutex<HashMap<String, &'static str>>>,
+    /// `None` in the clear.
+    renewal: Option<Renewal>,
 }
 
-pub(crate) fn router(runtime: &Arc<dyn Runtime>) -> Result<Router, Failure> {
-    let service = Service { runtime: runtime.clone(), outcomes: Arc::default() };
+/// How the server's certificate is replaced at work.
+#[derive(Clone)]
+pub(crate) struct Renewal {
+    pub(crate) tls: ServerTls,
+    pub(crate) certificates: Certificates,
+}
+
+pub(crate) fn router(runtime: &Arc<dyn Runtime>, renewal: Option<Renewal>) -> Result<Router, Failure> {
+    let service = Service { runtime: runtime.clone(), outcomes: Arc::default(), renewal };
     /// A handler of which each call has a service of its own.
     macro_rules! with {
         ($handler:path, $($argument:ident),+) => {{
@@ -42,6 +54,7 @@ pub(crate) fn router(runtime: &Arc<dyn Runtime>) -> Result<Router, Failure> {
         .unary(&procedure("Fail")?, with!(fail, context, message))
         .unary(&procedure("Wait")?, with!(wait, context, message))
         .unary(&procedure("Outcome")?, with!(outcome, context, message))
+        .unary(&procedure("Renew")?, with!(renew, context, message))
         .client_stream(&procedure("Join")?, with!(join, context, requests))
         .server_stream(&procedure("Count")?, with!(count, context, message, responses))
         .server_stream(&procedure("Hold")?, with!(hold, context, message, responses))
@@ -81,6 +94,15 @@ async fn outcome(service: Service, context: Context, message: Bytes) -> Result<R
         pause(&service.runtime, Duration::from_millis(10)).await;
     }
     Ok(Response::new(codec.encode("none")))
+}
+
+async fn renew(service: Service, _: Context, message: Bytes) -> Result<Response, RpcError> {
+    let Some(Renewal { tls, certificates }) = service.renewal else {
+        return Err(RpcError::new(Code::FailedPrecondition, "there is no TLS"));
+    };
+    let config = certificates.server(Authority::Other);
+    tls.replace(config.map_err(|error| RpcError::new(Code::Internal, error.to_string()))?);
+    Ok(Response::new(message))
 }
 
 async fn join(service: Service, context: Context, mut requests: Requests) -> Result<Response, RpcError> {
@@ -192,6 +214,9 @@ fn answer_metadata(context: &Context) -> (Metadata, Metadata) {
     }
     let encoding = asked.get("content-encoding").or_else(|| asked.get("connect-content-encoding"));
     headers.insert("x-encoding", encoding.cloned().unwrap_or(HeaderValue::from_static("identity")));
+    if let Some(certificate) = context.peer().certificates.first() {
+        headers.insert("x-certificate-bin", binary_value(certificate));
+    }
     if let Some(left) = context.time_left() {
         headers.insert("x-time-left", HeaderValue::from(left.as_millis() as u64));
     }

@@ -28,6 +28,13 @@ enum Kind {
     ClientStream,
 }
 
+/// What is spoken to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Connect,
+    Grpc,
+}
+
 pub(crate) const CASES: [Case; 12] = [
     Case::unary("unary/128/h1", 128, 40_000, 64, 1),
     Case::unary("unary/128/h2", 128, 60_000, 4, 16),
@@ -77,7 +84,7 @@ impl Case {
         self.kind == Kind::Unary
     }
 
-    fn is_http1(&self) -> bool {
+    pub(crate) fn is_http1(&self) -> bool {
         self.name.ends_with("h1")
     }
 
@@ -89,28 +96,36 @@ impl Case {
         }
     }
 
-    fn request(&self) -> Vec<u8> {
+    fn request(&self, protocol: Protocol) -> Vec<u8> {
         let message = vec![b'm'; self.size];
         match self.kind {
-            Kind::Unary => message,
+            Kind::Unary if protocol == Protocol::Connect => message,
+            Kind::Unary => enveloped(&message),
             Kind::ServerStream => enveloped(format!("{} {}", self.messages, self.size).as_bytes()),
             Kind::ClientStream => enveloped(&message).repeat(self.messages),
         }
     }
 
-    fn content_type(&self) -> &'static str {
-        if self.is_unary() { "application/proto" } else { "application/connect+proto" }
+    fn headers(&self, protocol: Protocol) -> [&'static str; 2] {
+        match (protocol, self.kind) {
+            (Protocol::Connect, Kind::Unary) => {
+                ["content-type: application/proto", "connect-protocol-version: 1"]
+            }
+            (Protocol::Connect, _) => {
+                ["content-type: application/connect+proto", "connect-protocol-version: 1"]
+            }
+            (Protocol::Grpc, _) => ["content-type: application/grpc", "te: trailers"],
+        }
     }
 
     /// Runs the load once: calls per second.
-    fn run(&self, port: u16, request: &Path) -> f64 {
+    fn run(&self, server: &Process, request: &Path) -> f64 {
         let mut h2load = pinned(1, "h2load");
         h2load.arg(format!("--requests={}", self.calls)).arg(format!("--clients={}", self.connections));
         h2load.arg(format!("--max-concurrent-streams={}", self.streams));
         h2load.arg(if self.is_http1() { "--no-tls-proto=http/1.1" } else { "--no-tls-proto=h2c" });
-        h2load.arg(format!("--header=content-type: {}", self.content_type()));
-        h2load.arg("--header=connect-protocol-version: 1").arg("--data").arg(request);
-        h2load.arg(format!("http://127.0.0.1:{port}{}", self.path()));
+        h2load.args(self.headers(server.protocol()).map(|header| format!("--header={header}")));
+        h2load.arg("--data").arg(request).arg(format!("http://127.0.0.1:{}{}", server.port, self.path()));
         let output = h2load.output().expect("h2load, of Debian's package nghttp2-client");
         let said = String::from_utf8_lossy(&output.stdout);
         let all_went_well = format!("status codes: {} 2xx", self.calls);
@@ -127,20 +142,21 @@ impl Case {
 
 /// Puts a load on each of the servers in turn, and that for some rounds.
 pub(crate) fn measure(case: &Case, servers: &[Process]) -> Vec<Measured> {
-    let request = RequestFile::new(case);
+    let servers: Vec<&Process> = servers.iter().filter(|server| server.has(case)).collect();
+    let requests = [Protocol::Connect, Protocol::Grpc].map(|protocol| RequestFile::new(case, protocol));
     // The round before the first one counts is there to warm up.
     let mut rounds: Vec<Vec<_>> = (0..=ROUNDS)
         .map(|_| {
-            let run = |server: &Process| {
+            let run = |server: &&Process| {
                 let before = server.cpu();
-                let rate = case.run(server.port, &request.0);
+                let rate = case.run(server, &requests[server.protocol() as usize].0);
                 (server.cpu() - before, rate)
             };
             servers.iter().map(run).collect()
         })
         .collect();
     rounds.remove(0);
-    let of_server = |(at, server): (usize, &Process)| {
+    let of_server = |(at, server): (usize, &&Process)| {
         let cpu = median(rounds.iter().map(|round| round[at].0.as_secs_f64()));
         Measured {
             server: server.name,
@@ -161,10 +177,11 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 struct RequestFile(PathBuf);
 
 impl RequestFile {
-    fn new(case: &Case) -> Self {
-        let name = format!("connect-proto-bench-{}-{}", std::process::id(), case.name.replace('/', "-"));
+    fn new(case: &Case, protocol: Protocol) -> Self {
+        let name = case.name.replace('/', "-");
+        let name = format!("connect-proto-bench-{}-{name}-{protocol:?}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, case.request()).expect("a file");
+        fs::write(&path, case.request(protocol)).expect("a file");
         RequestFile(path)
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! - `floor`: bare hyper that hands bytes back, tokio current-thread
 //! - `tokio`, `tokio2`, `smol`: this project's server on tokio current-thread, on tokio with two workers, and on smol
+//! - `connectrpc`, and over HTTP/2 `tonic` by gRPC, both on tokio current-thread, if `OTHERS` is the path of the program of
+//!   `benches/others`: `cargo build --release --manifest-path benches/others/Cargo.toml`
 
 mod floor;
 mod idle;
@@ -17,8 +19,9 @@ mod report;
 use load::CASES;
 use process::Process;
 
-/// The servers that are measured.
+/// The servers that are measured: those of this program, and those of `OTHERS`.
 const SERVERS: [&str; 4] = ["floor", "tokio", "tokio2", "smol"];
+const OTHERS: [&str; 2] = ["connectrpc", "tonic"];
 
 /// Rounds over all servers, of which the medians count.
 const ROUNDS: usize = 3;
@@ -57,7 +60,10 @@ fn measure(words: &[String]) {
     let is_asked_for = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     let cases: Vec<_> = CASES.iter().filter(|case| is_asked_for(case.name)).collect();
     if !cases.is_empty() {
-        let servers = SERVERS.map(Process::spawn);
+        let mut servers = Vec::from(SERVERS.map(Process::spawn));
+        if let Some(program) = std::env::var_os("OTHERS") {
+            servers.extend(OTHERS.map(|name| Process::spawn_other(&program, name)));
+        }
         for case in cases {
             report::print(case, &load::measure(case, &servers));
         }

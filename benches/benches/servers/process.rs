@@ -1,10 +1,13 @@
 //! A server in a process of its own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use crate::load::{Case, Protocol};
 
 /// A server that runs. It ends with this value.
 pub(crate) struct Process {
@@ -14,18 +17,34 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// One of this program's servers.
     pub(crate) fn spawn(name: &'static str) -> Self {
         let this = std::env::current_exe().expect("a path of this program");
-        let mut child = pinned(0, this.as_os_str())
-            .args(["serve", name])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a server");
+        Process::start(name, pinned(0, this).args(["serve", name]))
+    }
+
+    /// One of another program's servers.
+    pub(crate) fn spawn_other(program: &OsStr, name: &'static str) -> Self {
+        Process::start(name, pinned(0, program).arg(name))
+    }
+
+    fn start(name: &'static str, command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a server");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("its output");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         Process { name, port: line.trim().parse().expect("a port"), child }
+    }
+
+    /// What it is spoken to by.
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.name == "tonic" { Protocol::Grpc } else { Protocol::Connect }
+    }
+
+    /// Whether it can be put under this load.
+    pub(crate) fn has(&self, case: &Case) -> bool {
+        self.protocol() == Protocol::Connect || !case.is_http1()
     }
 
     /// What its threads have used so far.
@@ -59,7 +78,7 @@ impl Drop for Process {
 }
 
 /// A program that stays on a core. `taskset` becomes the program: the process is the same.
-pub(crate) fn pinned(core: usize, program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(crate) fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", &core.to_string()]).arg(program);
     command

@@ -22,7 +22,7 @@ pub(crate) fn print(case: &Case, measured: &[Measured]) {
                 megabytes
             )
         };
-        println!("  {server:7} {cost}, {:5.2} x the floor's CPU", cpu / floor);
+        println!("  {server:10} {cost}, {:5.2} x the floor's CPU", cpu / floor);
     }
 }
 

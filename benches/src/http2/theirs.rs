@@ -16,7 +16,8 @@ use crate::scenario::Run;
 use crate::stream_message;
 
 const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+const CLIENT_CONNECTION_WINDOW: u32 = 16 << 20;
+const SERVER_CONNECTION_WINDOW: u32 = 4 << 20;
 
 #[derive(Default)]
 struct Pipe {
@@ -91,7 +92,7 @@ pub(crate) fn server(work: Work) -> Run {
     let mut handshake = Box::pin(
         h2::server::Builder::new()
             .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(SERVER_CONNECTION_WINDOW)
             .max_concurrent_streams(250)
             .handshake::<_, Bytes>(Socket(pipe.clone())),
     );
@@ -168,7 +169,7 @@ pub(crate) fn client(work: Work) -> Run {
     let mut handshake = Box::pin(
         h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(CLIENT_CONNECTION_WINDOW)
             .enable_push(false)
             .handshake::<_, Bytes>(Socket(pipe.clone())),
     );

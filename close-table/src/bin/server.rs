@@ -17,7 +17,6 @@ use blocking::Driver;
 use bytes::Bytes;
 use connect_proto::call::{Event, Kind};
 use connect_proto::connection::{CallId, ConnectionConfig, Notice, Server};
-use connect_proto::http2;
 use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
 use connect_proto::server::{MethodSpec, Refusal, ServerConfig};
@@ -56,9 +55,7 @@ fn peak() -> io::Result<u64> {
 fn serve(socket: TcpStream) -> io::Result<()> {
     let mut connection = ConnectionConfig::default();
     if let Some(seconds) = std::env::args().nth(1).and_then(|seconds| seconds.parse().ok()) {
-        let mut limits = http2::Limits::default();
-        limits.write_stall = Some(Duration::from_secs(seconds));
-        connection.http2 = Arc::new(limits);
+        connection.http2.write_stall = Some(Duration::from_secs(seconds));
     }
     let mut driver = Driver::accept(socket, &connection)?;
     let config = Arc::new(ServerConfig::default());

@@ -170,10 +170,8 @@ fn measure(row: &Row, budget: Budget) -> Measured {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address: SocketAddr = listener.local_addr().expect("an address");
     let mut peer = Process::start(env!("CARGO_BIN_EXE_rude_client"), &[&address.to_string(), &row.what]);
-    let mut limits = http1::Limits::default();
-    limits.write_stall = Some(budget.stall);
     let mut config = ConnectionConfig::default();
-    config.http1 = Arc::new(limits);
+    config.http1.write_stall = Some(budget.stall);
     let mut driver = Driver::accept(listener.accept().expect("accept").0, &config).expect("accept");
 
     let id = until_message(&mut driver, budget);

@@ -43,9 +43,13 @@ impl Adapter {
     fn channel(&self, plan: &CallPlan) -> Result<Channel, Unsupported> {
         let calls = convert::call_config(plan)?;
         let uri = format!("{}://{}", convert::scheme(plan), convert::authority(plan));
-        let mut config = ChannelConfig::new(&uri, plan.codec.name())?;
-        config.tls =
-            plan.tls.as_ref().map(|material| tls::client(material, plan.http_version)).transpose()?;
+        let mut config = match &plan.tls {
+            None => ChannelConfig::new(&uri, plan.codec.name())?,
+            Some(material) => {
+                let tls = tls::client(material, plan.http_version)?;
+                ChannelConfig::with_tls(&uri, plan.codec.name(), tls)?
+            }
+        };
         config.pool.protocol = match plan.http_version {
             HttpVersion::HttpVersion2 => Protocol::Http2,
             _ => Protocol::Http1,
@@ -85,7 +89,7 @@ impl Runtime for Adapter {
         let address = Address::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         let (runtime, router) = (self.runtime.clone(), server::router(&self.runtime)?);
         let mut settings = ServerConfig::default();
-        settings.calls = config;
+        settings.calls = CallsConfig::clone(&config);
         settings.tls = tls.map(tls::server).transpose()?;
         let server = self.wait(async move { Server::bind(runtime, &address, router, settings).await })??;
         let Some(Address::Tcp { host, port }) = server.local_address() else {

@@ -29,7 +29,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Runs a task to its end, whoever waits for it.
     fn spawn(&self, task: BoxFuture<()>);
 
-    /// Connects to an address. Dropping the future gives the attempt up.
+    /// Connects to an address. Dropping the future gives the attempt up. A host may have many addresses:
+    /// [`connect_to_first`](crate::connect_to_first) tries them.
     fn connect(&self, address: &Address) -> BoxFuture<io::Result<BoxStream>>;
 
     /// Listens at an address.
@@ -74,7 +75,7 @@ pub trait Listener: Send {
 pub enum Address {
     /// A TCP port of a host.
     Tcp {
-        /// An IP address without brackets, or a name for the runtime to resolve.
+        /// An IP address without brackets, with its zone after a `%` if it has one, or a name for the runtime to resolve.
         host: String,
         /// The port; 0 to listen at any.
         port: u16,
@@ -85,7 +86,12 @@ pub enum Address {
 
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Address::Tcp { host: address.ip().to_string(), port: address.port() }
+        let host = match address {
+            // Without its zone a link-local address names nobody.
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            _ => address.ip().to_string(),
+        };
+        Address::Tcp { host, port: address.port() }
     }
 }
 
@@ -148,12 +154,22 @@ mod tests {
 
     #[test]
     fn an_address_is_read_as_it_is_shown() {
-        for text in ["127.0.0.1:8080", "localhost:0", "[::1]:443", "unix:/run/greet.sock"] {
+        for text in
+            ["127.0.0.1:8080", "localhost:0", "[::1]:443", "[fe80::1%eth0]:80", "unix:/run/greet.sock"]
+        {
             assert_eq!(text.parse::<Address>().map(|address| address.to_string()).as_deref(), Ok(text));
         }
         for text in ["", "localhost", ":80", "[]:80", "::1", "localhost:70000", "localhost:http", "unix:run"]
         {
             assert_eq!(text.parse::<Address>(), Err(InvalidAddress), "{text:?}");
+        }
+    }
+    #[test]
+    fn a_socket_address_stays_what_it_is() {
+        for text in ["127.0.0.1:80", "[::1]:443", "[fe80::1%3]:80"] {
+            let address: SocketAddr = text.parse().expect("an address");
+            assert_eq!(Address::from(address).to_string(), text);
+            assert_eq!(text.parse(), Ok(Address::from(address)));
         }
     }
 }

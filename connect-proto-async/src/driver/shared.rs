@@ -71,14 +71,15 @@ struct Party {
     why: Option<CloseReason>,
 }
 
-/// How a call ended, once it has.
+/// How a call ended, once it has. A sender or a receiver is told at once. An `Ending` is told later, after the pool: whoever
+/// awaits one may open the next call then, which is to find the connection free.
 #[derive(Clone, Copy, Debug, Default)]
 enum End {
     #[default]
     Open,
-    /// For those who send or receive.
+    /// The pool may not know of it yet.
     Noted(CallClosed),
-    /// Also for those who wait for it alone.
+    /// The pool knows of it.
     Told(CallClosed),
 }
 
@@ -308,7 +309,8 @@ impl<R: Role> State<R> {
         party.members > 0 && !party.only_end
     }
 
-    /// The call is over: so much for whoever sends or receives. True if there is somebody to [tell](Self::tell) the end.
+    /// The call is over: keeps its end, and collects the wakers of its sender and its receiver. True if somebody still holds
+    /// a handle of the call, who is to be [told](Self::tell) once the pool knows that the connection is free.
     pub(crate) fn close(&mut self, id: CallId, closed: CallClosed, wakers: &mut Vec<Waker>) -> bool {
         let Entry::Occupied(mut party) = self.parties.entry(id) else { return false };
         wakers.extend(party.get_mut().waiters.take_all_but_watchers().take());
@@ -320,7 +322,7 @@ impl<R: Role> State<R> {
         is_held
     }
 
-    /// Those who give the connection out know that the call is over: so much for whoever waits for its end.
+    /// The pool knows that the call is over: collects the wakers of those who wait for its end.
     pub(super) fn tell(&mut self, id: CallId, wakers: &mut Vec<Waker>) {
         if let Some(party) = self.parties.get_mut(&id) {
             party.end = party.end.closed().map_or(End::Open, End::Told);

@@ -22,10 +22,10 @@ use super::shared::{Shared, State};
 const MAX_TURNS: usize = 2;
 /// Slices of one vectored write.
 const SLICES: usize = 32;
-/// Bytes to make room for before a read: at first, and when reads fill what there is.
+/// Bytes to make room for before a read: at first, and at most when reads fill what there is. So many make for few calls of
+/// the system, and for large messages that lie whole in what was read.
 const MIN_READ: usize = 8 << 10;
-// More than that an allocator is likely to fetch from the system each time, page by page.
-const MAX_READ: usize = 64 << 10;
+const MAX_READ: usize = 256 << 10;
 
 /// How long a stream that is closed may take to get out what was written.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -44,7 +44,7 @@ pub(crate) trait Attendant<R: Role>: Send + Unpin {
     /// Goes on with what it does outside of the lock.
     fn attend(&mut self, _: &Arc<Shared<R>>, _: &mut Context<'_>) {}
 
-    /// Whether a notice has left it something to [attend](Self::attend) to.
+    /// Whether there is something left to [attend](Self::attend) to.
     fn has_work(&self) -> bool {
         false
     }
@@ -66,6 +66,8 @@ pub(crate) struct Task<R: Role, A: Attendant<R>> {
     /// What was read and not used yet. Empty and without memory while the connection is silent.
     unread: BytesMut,
     read_size: usize,
+    /// Whether the last read took far less than that.
+    read_little: bool,
     /// What the last read has brought, if it was not handed in yet.
     arrived: Read,
     input: Input,
@@ -115,6 +117,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
             stream: Some(stream),
             unread: BytesMut::new(),
             read_size: MIN_READ,
+            read_little: false,
             arrived: Read::Nothing,
             input: Input::Wanted,
             output: Output::Open,
@@ -160,11 +163,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                 Read::Eof
             }
             Poll::Ready(Ok(read)) => {
-                if read == room {
-                    self.read_size = (2 * self.read_size).min(MAX_READ);
-                } else if read < self.read_size / 2 {
-                    self.read_size = (self.read_size / 2).max(MIN_READ);
-                }
+                self.resize(read, room);
                 self.shared.meter().read(read);
                 Read::Bytes
             }
@@ -182,6 +181,18 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         }
     }
 
+    /// Sizes the next reads by what the last one took of its room. What is left of a message after a full read says nothing
+    /// of the next one: it takes two small reads to go back.
+    fn resize(&mut self, read: usize, room: usize) {
+        let is_little = read < self.read_size / 2;
+        if read == room {
+            self.read_size = (2 * self.read_size).min(MAX_READ);
+        } else if is_little && self.read_little {
+            self.read_size = (self.read_size / 2).max(MIN_READ);
+        }
+        self.read_little = is_little && read < room;
+    }
+
     /// Hands in what was read, and acts on the notices.
     fn take_in(&mut self) {
         let shared = self.shared.clone();
@@ -192,8 +203,10 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         if self.attendant.due().is_some_and(|due| due <= now) {
             self.attendant.on_time(&mut state, now);
         }
-        if !self.unread.is_empty() && state.connection.wants_read() {
-            state.connection.handle_read(now, &mut self.unread);
+        self.use_bytes(&mut state, now);
+        // What came before goes first: the body of a request is taken once its head was looked at.
+        while self.heed_notices(&mut state, now) {
+            self.use_bytes(&mut state, now);
         }
         match std::mem::replace(&mut self.arrived, Read::Nothing) {
             Read::Eof => state.connection.handle_eof(now),
@@ -202,6 +215,13 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         }
         self.is_wanted(&state);
         self.heed_notices(&mut state, now);
+    }
+
+    /// Hands in what was read, if the connection wants it.
+    fn use_bytes(&mut self, state: &mut State<R>, now: Instant) {
+        if !self.unread.is_empty() && state.connection.wants_read() {
+            state.connection.handle_read(now, &mut self.unread);
+        }
     }
 
     /// Takes note of whether reading leads somewhere. True if that has become so.
@@ -253,9 +273,9 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         if self.heed_notices(&mut state, now) {
             state.settle(now);
             self.write(&mut state, now, cx);
-            moved =
-                self.heed_notices(&mut state, now) || self.attendant.has_work() || !self.unread.is_empty();
+            moved = self.heed_notices(&mut state, now) || !self.unread.is_empty();
         }
+        moved |= self.attendant.has_work();
         while let Some(shutdown) = state.connection.poll_shutdown() {
             moved = true;
             match shutdown {

@@ -1,6 +1,6 @@
 //! Events on their way from a call to whoever reads them: a batch for each lock.
 
-use std::collections::VecDeque;
+use std::ops::ControlFlow;
 
 use connect_proto::call::Event;
 
@@ -8,23 +8,32 @@ use connect_proto::call::Event;
 const MAX_EVENTS: usize = 64;
 const MAX_BYTES: usize = 64 << 10;
 
-/// Events that were taken and not looked at yet.
-pub(super) type Inbox = VecDeque<Event>;
+/// Counts what is taken under one lock.
+#[derive(Default)]
+pub(super) struct Batch {
+    events: usize,
+    bytes: usize,
+    /// Whether one of the events was for the sender: that there is room again.
+    pub(super) is_writable: bool,
+}
 
-/// Takes a batch of events. True if one of them was for the sender: that there is room again.
-pub(super) fn fill(inbox: &mut Inbox, mut poll_event: impl FnMut() -> Option<Event>) -> bool {
-    let (mut is_writable, mut bytes) = (false, 0);
-    while inbox.len() < MAX_EVENTS && bytes < MAX_BYTES {
-        match poll_event() {
-            Some(Event::Writable) => is_writable = true,
-            Some(event) => {
+impl Batch {
+    /// Passes an event on to `keep`, unless it is for the sender. Breaks when there are enough.
+    pub(super) fn take(&mut self, event: Event, keep: impl FnOnce(Event)) -> ControlFlow<()> {
+        match event {
+            Event::Writable => self.is_writable = true,
+            event => {
                 if let Event::Message(message) = &event {
-                    bytes += message.wire_len();
+                    self.bytes += message.wire_len();
                 }
-                inbox.push_back(event);
+                self.events += 1;
+                keep(event);
             }
-            None => break,
+        }
+        if self.events < MAX_EVENTS && self.bytes < MAX_BYTES {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         }
     }
-    is_writable
 }

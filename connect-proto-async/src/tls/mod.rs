@@ -47,7 +47,8 @@ pub enum TlsError {
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
 
-/// Who one is: a chain of certificates, one's own first, with the private key of that.
+/// What a side authenticates itself with: a certificate chain, its end-entity certificate first, and that certificate's
+/// private key.
 #[derive(Debug)]
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -55,7 +56,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A chain, one's own certificate first, with the key of that.
+    /// A certificate chain, end-entity certificate first, with the private key of that certificate.
     #[must_use]
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
         Identity { chain, key }

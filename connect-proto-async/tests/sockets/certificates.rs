@@ -5,16 +5,34 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use connect_proto_async::tls::rustls::RootCertStore;
 use connect_proto_async::tls::rustls::pki_types::CertificateDer;
 use connect_proto_async::tls::{Identity, roots_from_pem};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 
 /// One that vouches for others.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    certificate: Certificate,
+    /// Whether somebody else vouches for this one.
+    is_between: bool,
 }
 
 impl Authority {
+    /// A root.
     pub(crate) fn new() -> Self {
+        let (params, key) = Authority::named();
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Authority { issuer: Issuer::new(params, key), certificate, is_between: false }
+    }
+
+    /// One that this one vouches for.
+    pub(crate) fn authority(&self) -> Self {
+        let (params, key) = Authority::named();
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Authority { issuer: Issuer::new(params, key), certificate, is_between: true }
+    }
+
+    fn named() -> (CertificateParams, KeyPair) {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // Two of one name would pass for one whose signature is wrong.
@@ -22,13 +40,15 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let key = KeyPair::generate().expect("a key");
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Authority { issuer: Issuer::new(params, key), pem }
+        (params, KeyPair::generate().expect("a key"))
+    }
+
+    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
+        self.certificate.der()
     }
 
     pub(crate) fn roots(&self) -> RootCertStore {
-        roots_from_pem(self.pem.as_bytes()).expect("a certificate")
+        roots_from_pem(self.certificate.pem().as_bytes()).expect("a certificate")
     }
 
     /// For a host, or whoever.
@@ -40,7 +60,11 @@ impl Authority {
         let params = CertificateParams::new([name.to_owned()]).expect("a name");
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let identity = Identity::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes());
+        let mut chain = certificate.pem();
+        if self.is_between {
+            chain += &self.certificate.pem();
+        }
+        let identity = Identity::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes());
         (identity.expect("a certificate and its key"), certificate.der().clone())
     }
 }

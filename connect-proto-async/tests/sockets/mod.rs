@@ -1,7 +1,11 @@
-//! What goes over the sockets of a real runtime alone: TLS and Unix sockets. The crates of the runtimes include this.
+//! What goes over the sockets of a real runtime alone: options of TCP, TLS, IPv6 and Unix sockets. The crates of the
+//! runtimes include this.
 
 pub(crate) mod certificates;
+pub(crate) mod ipv6;
 pub(crate) mod plain;
+#[cfg(target_os = "linux")]
+pub(crate) mod tcp;
 pub(crate) mod tls;
 #[cfg(unix)]
 pub(crate) mod unix;
@@ -25,6 +29,7 @@ macro_rules! socket_suite {
             without_alpn_the_first_bytes_tell
             a_server_without_alpn_is_spoken_to_as_configured
             a_clients_certificate_is_seen_by_handlers
+            a_clients_chain_is_seen_by_handlers
             a_client_without_a_certificate_is_refused
             a_client_with_an_unknown_certificate_is_refused
             a_certificate_may_be_optional
@@ -35,9 +40,17 @@ macro_rules! socket_suite {
             a_shutdown_does_not_wait_for_handshakes
             a_certificate_is_replaced_at_work
             an_ipv6_literal_is_a_name
-            https_without_tls_is_an_error
+            a_servers_chain_is_verified
             a_slow_reader_gets_all_and_a_clean_end
             a_shutdown_ends_cleanly
+        );
+        socket_suite!(@cases ipv6, $run,
+            an_ipv6_literal_is_dialled
+            an_address_keeps_its_zone
+        );
+        #[cfg(target_os = "linux")]
+        socket_suite!(@cases tcp, $run,
+            a_silent_peer_is_probed
         );
         #[cfg(unix)]
         socket_suite!(@cases unix, $run,

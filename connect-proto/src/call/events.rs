@@ -1,15 +1,18 @@
 //! What waits to be told to the application.
 
+use http::response;
+
 use crate::call::queue::Queue;
 use crate::call::{Closed, Event};
 use crate::error::RpcError;
 use crate::message::Inbound;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, Seldom};
 
 /// A slot for each kind of event, so that the order of [`Event`] holds whatever is put in when.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
-    headers: Option<Metadata>,
+    /// The head of a response, whose box costs less to keep than its headers to move.
+    head: Option<Box<response::Parts>>,
     messages: Queue<(Inbound, u64)>,
     /// Bytes that the waiting messages took on the wire, prefixes included.
     waiting: u64,
@@ -23,14 +26,14 @@ pub(crate) struct Events {
 enum Verdict {
     #[default]
     Open,
-    Queued(Result<Metadata, RpcError>),
+    Queued(Result<Seldom, RpcError>),
     /// Told to the application, or never to be told to it.
     Settled,
 }
 
 impl Events {
-    pub(crate) fn headers(&mut self, headers: Metadata) {
-        self.headers = Some(headers);
+    pub(crate) fn head(&mut self, head: Box<response::Parts>) {
+        self.head = Some(head);
     }
 
     /// `wire_len` counts the prefix too.
@@ -54,7 +57,7 @@ impl Events {
     }
 
     /// The first verdict stands.
-    pub(crate) fn finished(&mut self, verdict: Result<Metadata, RpcError>) {
+    pub(crate) fn finished(&mut self, verdict: Result<Seldom, RpcError>) {
         if matches!(self.verdict, Verdict::Open) {
             self.verdict = Verdict::Queued(verdict);
         }
@@ -88,7 +91,7 @@ impl Events {
 
     /// Forgets the messages, which the application has said it does not want.
     pub(crate) fn purge_messages(&mut self) {
-        self.messages = Queue::new();
+        self.messages.clear();
         self.waiting = 0;
         // An end without the messages before it would look like a request that had none.
         self.half_closed = false;
@@ -114,7 +117,7 @@ impl Events {
     }
 
     fn is_told(&self) -> bool {
-        self.headers.is_none()
+        self.head.is_none()
             && self.messages.is_empty()
             && !self.writable
             && !self.half_closed
@@ -133,20 +136,27 @@ impl Events {
         if std::mem::take(&mut self.writable) {
             return Some(Event::Writable);
         }
-        if let Some(headers) = self.headers.take() {
-            return Some(Event::Headers(headers));
+        if let Some(head) = self.head.take() {
+            return Some(Event::Headers(head.headers));
         }
         if let Some((message, wire_len)) = self.messages.pop() {
             self.waiting -= wire_len;
             return Some(Event::Message(message));
         }
+        self.poll_last(withhold_closed)
+    }
+
+    /// What comes once and after all messages.
+    fn poll_last(&mut self, withhold_closed: bool) -> Option<Event> {
         if std::mem::take(&mut self.half_closed) {
             return Some(Event::PeerHalfClosed);
         }
         if matches!(self.verdict, Verdict::Queued(_))
             && let Verdict::Queued(verdict) = std::mem::replace(&mut self.verdict, Verdict::Settled)
         {
-            return Some(Event::Finished(verdict));
+            return Some(Event::Finished(
+                verdict.map(|trailers| trailers.map_or_else(Metadata::new, |some| *some)),
+            ));
         }
         if withhold_closed {
             return None;

@@ -18,7 +18,7 @@ pub struct Limits {
     /// Bytes of a unary error's JSON, compressed and decompressed. 256 KiB.
     pub error_body: usize,
     /// Bytes of messages that wait to be sent before `send` refuses. A message of any size is accepted while none
-    /// waits. 64 KiB.
+    /// waits. 129 KiB: two messages of 64 KiB with what stands before them.
     pub send_queue: usize,
     /// How long and how much to drain over HTTP/1.1, where that saves the connection. 30 s and 1 MiB.
     pub drain_http1: DrainBudget,
@@ -38,7 +38,7 @@ impl Default for Limits {
             outbound_message: None,
             end_stream: 256 << 10,
             error_body: 256 << 10,
-            send_queue: 64 << 10,
+            send_queue: 129 << 10,
             drain_http1: DrainBudget { time: Duration::from_secs(30), bytes: 1 << 20 },
             drain_http2: DrainBudget { time: Duration::from_secs(1), bytes: 64 << 10 },
             end_time: Duration::from_secs(5),

@@ -20,6 +20,12 @@ impl<T> Queue<T> {
         self.first.is_none() && self.rest.is_empty()
     }
 
+    /// Whether there is one thing, that came into an empty queue.
+    #[inline]
+    pub(crate) fn is_single(&self) -> bool {
+        self.first.is_some() && self.rest.is_empty()
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
         if self.is_empty() {
@@ -40,6 +46,15 @@ impl<T> Queue<T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.first.iter().chain(&self.rest)
+    }
+
+    /// Forgets everything, and the memory for it. Mostly there is none.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.first = None;
+        if self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
     }
 
     /// Forgets all but the first.

@@ -218,6 +218,16 @@ impl RecvHalf {
         }
     }
 
+    /// Server: whether the peer owes the rest of a message. The only one is owed from the start, together with the end
+    /// of the request that it is told with.
+    pub(crate) fn awaits_message(&self) -> bool {
+        match (self.state, self.cardinality) {
+            (RecvState::Body, _) | (RecvState::Requests, Cardinality::One) => true,
+            (RecvState::Requests, Cardinality::Many) => !self.decoder.is_between_envelopes(),
+            _ => false,
+        }
+    }
+
     /// Takes note of bytes that have arrived, whatever becomes of them.
     pub(crate) fn arrived(&mut self, bytes: usize) {
         self.received += bytes as u64;
@@ -322,8 +332,8 @@ impl RecvHalf {
 
     fn accept(&mut self, envelope: Envelope, limits: &Limits, events: &mut Events) {
         let wire_len = (PREFIX_LEN + envelope.payload.len()) as u64;
-        let compression = self.compression.clone().filter(|_| envelope.flags.contains(Flags::COMPRESSED));
-        let message = Inbound::new(envelope.payload, compression, limits.message);
+        let compression = self.compression.as_ref().filter(|_| envelope.flags.contains(Flags::COMPRESSED));
+        let message = Inbound::new(envelope.payload, compression.cloned(), limits.message);
         match self.cardinality {
             Cardinality::Many => events.message(message, wire_len),
             Cardinality::One => self.held = Some((message, wire_len)),

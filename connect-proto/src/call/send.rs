@@ -168,7 +168,7 @@ impl SendHalf {
         if self.begun {
             self.queue.keep_first();
         } else {
-            self.queue = Queue::new();
+            self.queue.clear();
         }
         self.queued = self.queue.iter().map(Frame::len).sum();
         self.starved = false;
@@ -188,7 +188,7 @@ impl SendHalf {
     }
 
     fn clear(&mut self) {
-        self.queue = Queue::new();
+        self.queue.clear();
         self.begun = false;
         self.queued = 0;
         self.starved = false;
@@ -205,7 +205,7 @@ impl SendHalf {
 
     /// The next piece of the body: about `max` bytes at the most, never empty. A prefix is never split.
     pub(crate) fn poll_chunk(&mut self, max: usize) -> Option<Chunk> {
-        if max == 0 {
+        if max == 0 || self.queue.is_empty() {
             return None;
         }
         let chunk = match self.find_mergeable(max) {
@@ -216,8 +216,12 @@ impl SendHalf {
         Some(chunk)
     }
 
-    /// How many messages at the front of the queue are small and fit into one chunk together, and its length.
+    /// How many messages at the front of the queue are small and fit into one chunk together, and its length; nothing is
+    /// to be merged with a message that is alone.
     fn find_mergeable(&self, max: usize) -> (usize, usize) {
+        if self.queue.is_single() {
+            return (1, 0);
+        }
         let (mut count, mut len) = (0, 0);
         for frame in self.queue.iter() {
             let with_frame = len + frame.len();
@@ -243,16 +247,16 @@ impl SendHalf {
 
     fn split_first(&mut self, max: usize) -> Option<Chunk> {
         let first = self.queue.first_mut()?;
-        let prefix = first.prefix.take();
-        let room = max.saturating_sub(if prefix.is_some() { PREFIX_LEN } else { 0 });
-        let part = first.payload.split_to(first.payload.len().min(room));
-        self.begun = !first.payload.is_empty();
-        if !self.begun {
-            self.queue.pop();
-        }
-        Some(match prefix {
-            Some(prefix) => Chunk::with_prefix(prefix, part),
-            None => Chunk::from(part),
+        let room = max.saturating_sub(if first.prefix.is_some() { PREFIX_LEN } else { 0 });
+        self.begun = first.payload.len() > room;
+        let part = if self.begun {
+            Frame { prefix: first.prefix.take(), payload: first.payload.split_to(room) }
+        } else {
+            self.queue.pop()?
+        };
+        Some(match part.prefix {
+            Some(prefix) => Chunk::with_prefix(prefix, part.payload),
+            None => Chunk::from(part.payload),
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::call::{
 };
 use crate::error::{AbortReason, ApiMisuse, CloseReason, PeerMisbehaved, ResetCode, RpcError};
 use crate::message::{Encoding, Form, Outbound};
-use crate::metadata::{self, Metadata};
+use crate::metadata::{self, Seldom};
 use crate::time::{Clock, Instant, earliest};
 use crate::wire::end_stream::EndStream;
 use crate::wire::envelope::Flags;
@@ -73,7 +73,7 @@ struct Response {
     /// `None` before the head.
     status: Option<StatusCode>,
     /// Unary: from the head's `trailer-` fields.
-    trailers: Metadata,
+    trailers: Seldom,
 }
 
 impl Call {
@@ -190,7 +190,7 @@ impl Call {
             Input::Head(_) | Input::Data(_) | Input::End(_) if matches!(self.life, Life::Unsent) => {
                 self.signal(now, Signal::Misbehaved(PeerMisbehaved::UnsolicitedBytes));
             }
-            Input::Head(parts) => self.handle_head(now, *parts),
+            Input::Head(parts) => self.handle_head(now, parts),
             Input::Data(data) => self.handle_data(now, data),
             Input::End(_) => self.handle_end(now),
             Input::Misbehaved(fault) => self.signal(now, Signal::Misbehaved(fault)),
@@ -396,19 +396,18 @@ impl Call {
         Some(Transmit::Head { parts: Box::new(parts), body })
     }
 
-    fn handle_head(&mut self, now: Instant, parts: response::Parts) {
+    fn handle_head(&mut self, now: Instant, mut parts: Box<response::Parts>) {
         if self.recv.state() != RecvState::AwaitHead {
             return self.signal(now, Signal::Misbehaved(PeerMisbehaved::MalformedHead));
         }
         let read = reading::read(&self.config, self.kind, &parts);
         self.response.status = Some(parts.status);
         self.recv.note_length(call::content_length(&parts.headers));
-        let mut headers = parts.headers;
         if !self.kind.is_streaming() {
-            self.response.trailers = metadata::split_trailers(&mut headers);
+            self.response.trailers = metadata::split_trailers(&mut parts.headers);
         }
         if !matches!(self.life, Life::Draining(_)) {
-            self.events.headers(headers);
+            self.events.head(parts);
         }
         let stepped = read.and_then(|reading| {
             self.recv.set_compression(reading.compression);
@@ -463,7 +462,7 @@ impl Call {
         };
         let verdict = match (end.error, released) {
             (Some(error), _) => Err(error),
-            (None, Ok(())) => Ok(end.metadata),
+            (None, Ok(())) => Ok(metadata::seldom(end.metadata)),
             (None, Err(fault)) => {
                 Err(call::error_of(CloseReason::PeerMisbehaved(fault)).with_metadata(end.metadata))
             }
@@ -497,6 +496,6 @@ impl Call {
 
     /// The error that the response's status alone stands for.
     fn status_error(&self) -> RpcError {
-        reading::status_error(self.response.status.unwrap_or_default())
+        error_json::of_status(self.response.status.unwrap_or_default())
     }
 }

@@ -152,7 +152,9 @@ pub(crate) fn head(
     }
     insert(headers, names::TIMEOUT, left.map(timeout::write_connect));
     headers.insert(USER_AGENT, config.user_agent.clone());
-    headers.extend(metadata);
+    if !metadata.is_empty() {
+        headers.extend(metadata);
+    }
     parts
 }
 

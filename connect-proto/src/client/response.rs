@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, StatusCode, response};
 use super::CallConfig;
 use crate::call::{BodyKind, Kind};
 use crate::compress::Compression;
-use crate::error::{Code, PeerMisbehaved, RpcError};
-use crate::wire::{media_type, names};
+use crate::error::{PeerMisbehaved, RpcError};
+use crate::wire::{error_json, media_type, names};
 
 /// What a response's head says of its body.
 #[derive(Debug)]
@@ -36,12 +36,12 @@ pub(crate) fn read(
     if parts.status != StatusCode::OK {
         let is_json = media_type::expect(content_type, false, "json").is_ok();
         if kind.is_streaming() || !is_json || parts.status == StatusCode::NOT_MODIFIED {
-            return Ok(Reading::useless(status_error(parts.status)));
+            return Ok(Reading::useless(error_json::of_status(parts.status)));
         }
         // The error is worth more than the name of its compression: without it the status has to do.
         return Ok(match encoding(config, &parts.headers, CONTENT_ENCODING) {
             Ok(compression) => Reading { body: BodyKind::Error, compression, verdict: None },
-            Err(_) => Reading::useless(status_error(parts.status)),
+            Err(_) => Reading::useless(error_json::of_status(parts.status)),
         });
     }
     media_type::expect(content_type, kind.is_streaming(), &config.codec)?;
@@ -51,11 +51,6 @@ pub(crate) fn read(
         (BodyKind::Message, CONTENT_ENCODING)
     };
     Ok(Reading { body, compression: encoding(config, &parts.headers, name)?, verdict: None })
-}
-
-/// The error that an HTTP status stands for when the response has no Connect error of its own.
-pub(crate) fn status_error(status: StatusCode) -> RpcError {
-    RpcError::new(Code::from_http_status(status.as_u16()), format!("HTTP status {}", status.as_u16()))
 }
 
 fn encoding(

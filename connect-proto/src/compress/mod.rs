@@ -35,6 +35,49 @@ pub use zstd::Zstd;
 /// A compression that both peers know by one name.
 ///
 /// Identity is not one of them: it is the absence of compression.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use bytes::Bytes;
+/// use connect_proto::compress::{Compression, Compressions, DecompressError};
+///
+/// /// The length of each run of a byte, and the byte.
+/// #[derive(Debug)]
+/// struct RunLengths;
+///
+/// impl Compression for RunLengths {
+///     fn name(&self) -> &str {
+///         "x-run-lengths"
+///     }
+///
+///     fn compress(&self, input: &[u8]) -> Option<Bytes> {
+///         let runs = input.chunk_by(|a, b| a == b).flat_map(|run| run.chunks(255));
+///         Some(runs.flat_map(|run| [run.len() as u8, run[0]]).collect())
+///     }
+///
+///     fn decompress(&self, input: &[u8], limit: usize) -> Result<Bytes, DecompressError> {
+///         let (runs, []) = input.as_chunks::<2>() else { return Err(DecompressError::Corrupt) };
+///         let mut out = Vec::new();
+///         for &[length, byte] in runs {
+///             let len = out.len() + usize::from(length);
+///             if len > limit {
+///                 return Err(DecompressError::TooLarge);
+///             }
+///             out.resize(len, byte);
+///         }
+///         Ok(out.into())
+///     }
+/// }
+///
+/// // For `CallConfig::accept` and `ServerConfig::compressions`, alone or with those of this crate.
+/// let known = Compressions::new(vec![Arc::new(RunLengths)]);
+/// let ours = known.negotiate("br, x-run-lengths").expect("it is known");
+/// let small = ours.compress(b"aaaaaaab").expect("it always can");
+/// assert_eq!(small, &b"\x07a\x01b"[..]);
+/// assert_eq!(ours.decompress(&small, 8).as_deref(), Ok(&b"aaaaaaab"[..]));
+/// assert_eq!(ours.decompress(&small, 7), Err(DecompressError::TooLarge));
+/// ```
 pub trait Compression: fmt::Debug + Send + Sync {
     /// The name on the wire, in lower case, such as `gzip`.
     fn name(&self) -> &str;

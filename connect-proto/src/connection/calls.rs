@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -65,7 +66,7 @@ impl Watch {
             self.armed = Some(due);
             timers.push(Reverse((due, live.id)));
         }
-        self.tell(live.call.has_events() && (live.call.has_only_closed() || live.has_news()))
+        self.tell(live.has_news_or_end())
     }
 
     fn tell(&mut self, tells: bool) -> bool {
@@ -79,7 +80,8 @@ impl Watch {
 pub(super) enum Stage<S: Side> {
     /// Server: neither started nor refused.
     Arrived {
-        incoming: S::Incoming,
+        /// `None` while it is being started.
+        incoming: Option<S::Incoming>,
         told: bool,
         early: Early,
     },
@@ -183,7 +185,7 @@ impl<S: Side> Calls<S> {
 
     pub(super) fn incoming(&self, id: CallId) -> Option<&S::Incoming> {
         match &self.peek(id)?.stage {
-            Stage::Arrived { incoming, .. } => Some(incoming),
+            Stage::Arrived { incoming, .. } => incoming.as_ref(),
             Stage::Live(_) => None,
         }
     }
@@ -227,17 +229,18 @@ impl<S: Side> Calls<S> {
     }
 
     /// Makes a call of a request that has arrived. Returns what came for it in the meantime.
-    pub(super) fn start(&mut self, id: CallId, start: impl FnOnce(S::Incoming) -> S::Call) -> Option<Early> {
-        let slot = self.slot(id)?;
-        let entry = slot.entry.take()?;
-        let (stage, early) = match entry.stage {
-            Stage::Arrived { incoming, early, .. } => {
-                (Stage::Live(Box::new(Live::new(id, start(incoming)))), Some(early))
-            }
-            live => (live, None),
-        };
-        slot.entry = Some(Entry { stage, ..entry });
-        early
+    /// `withheld` as in [`Live::new`].
+    pub(super) fn start(
+        &mut self,
+        id: CallId,
+        start: impl FnOnce(S::Incoming) -> S::Call,
+        withheld: Duration,
+    ) -> Option<Early> {
+        let entry = self.get(id)?;
+        let Stage::Arrived { incoming, early, .. } = &mut entry.stage else { return None };
+        let (incoming, early) = (incoming.take()?, std::mem::take(early));
+        entry.stage = Stage::Live(Box::new(Live::new(id, start(incoming), withheld)));
+        Some(early)
     }
 
     /// See [`Watch::update`].

@@ -1,5 +1,7 @@
 //! A call and what carries it, for as long as the application looks at it.
 
+use std::ops::ControlFlow;
+
 use super::exchange::Wire;
 use super::live::Live;
 #[cfg(feature = "http2")]
@@ -45,10 +47,19 @@ impl<S: Side> Carried<'_, S> {
     }
 
     pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        let mut taken = None;
+        self.poll_events(now, |event| {
+            taken = Some(event);
+            ControlFlow::Break(())
+        });
+        taken
+    }
+
+    pub(super) fn poll_events(&mut self, now: Instant, take: impl FnMut(Event) -> ControlFlow<()>) {
         match self {
-            Carried::Http1(live, wire) => live.poll_event(*wire, now),
+            Carried::Http1(live, wire) => live.poll_events(*wire, now, take),
             #[cfg(feature = "http2")]
-            Carried::Http2(stream) => stream.poll_event(now),
+            Carried::Http2(stream) => stream.poll_events(now, take),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! A client's connection.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use http::{Version, response};
 
 use super::carried::Carried;
@@ -97,7 +100,7 @@ impl Connection<Client> {
     /// A connection over HTTP/1.1 that has just been made.
     #[must_use]
     pub fn http1(now: Instant, config: &ConnectionConfig) -> Self {
-        let link = http1::Client::new(now, config.http1.clone());
+        let link = http1::Client::new(now, Arc::new(config.http1.clone()));
         let exchange = Exchange::new(link, config.receive_window);
         let http1 = Http1 {
             exchange,
@@ -112,8 +115,7 @@ impl Connection<Client> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        let multiplex = Multiplex::new(now, config.http2.clone(), config.waiting_calls);
-        Connection { protocol: Protocol::Http2(Box::new(multiplex)) }
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::client(now, config))) }
     }
 
     /// Whether a call that is [opened](Self::open) now would get on at once.
@@ -235,5 +237,11 @@ impl ClientCall<'_> {
     /// The next event. The call's end is not among them: it comes as [`Notice::Closed`], with the connection's fate.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         self.0.poll_event(now)
+    }
+
+    /// Hands out the next events, as [`poll_event`](Self::poll_event) does, until `take` has enough or there are no more:
+    /// cheaper than one at a time.
+    pub fn poll_events(&mut self, now: Instant, take: impl FnMut(Event) -> ControlFlow<()>) {
+        self.0.poll_events(now, take);
     }
 }

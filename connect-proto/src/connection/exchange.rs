@@ -1,6 +1,7 @@
 //! One exchange at a time: a call machine joined with HTTP/1.1, for both roles.
 
 use std::io::IoSlice;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -11,7 +12,7 @@ use super::{CallClosed, CallId, Notice};
 use crate::call::{BodySize, Closed, Event, Input, Processed, Transmit};
 use crate::error::{AbortReason, LostKind, ResetCode};
 use crate::http1::{self, NotReusable, Shutdown};
-use crate::time::{Instant, earliest};
+use crate::time::{Instant, earliest, is_due};
 
 /// A link, and how much of a body may come in over it.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ impl<L: Link> Carrier for Wire<L> {
     }
 
     fn want_write(&mut self) {}
+
+    fn withheld(&self, _: Instant) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl<M: Machine> Live<M> {
@@ -47,7 +52,10 @@ impl<M: Machine> Live<M> {
         let was_writable = self.call.is_writable();
         while let Some(transmit) = self.call.poll_transmit(wire.link.room()) {
             match transmit {
-                Transmit::Head { parts, body } => self.send_head(wire, now, &parts, body),
+                Transmit::Head { parts, body } => {
+                    self.send_head(wire, now, &parts, body);
+                    wire.link.recycle(parts);
+                }
                 Transmit::Data(chunk) => wire.link.send_data(now, chunk),
                 Transmit::End(_) => wire.link.send_end(now),
                 Transmit::Reset(_) => self.recalled = wire.link.abort(now),
@@ -99,7 +107,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// Puts a call on the connection, which must be free.
     pub(super) fn put(&mut self, id: CallId, call: M) {
         self.wire.held = 0;
-        self.live = Some(Live::new(id, call));
+        self.live = Some(Live::new(id, call, Duration::ZERO));
     }
 
     /// A call and the wire it is on.
@@ -146,18 +154,15 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     /// Delivers what the link has to tell without new bytes. Without a call it waits: a request that is not started
     /// yet may have been lost already.
     pub(super) fn deliver(&mut self, now: Instant) {
-        while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
-        self.deliver_loss(now);
+        let is_shut_down = self.wire.link.reuse() == Err(NotReusable::ShutDown);
+        self.deliver_loss(now, if is_shut_down { LostKind::ShutDown } else { LostKind::Failed });
     }
 
-    /// HTTP tells the loss of an exchange. That of a call which has not begun one is told here.
-    fn deliver_loss(&mut self, now: Instant) {
+    /// The same, where the connection is lost like this, if it is. HTTP tells the loss of an exchange; that of a call which
+    /// has not begun one is told here.
+    fn deliver_loss(&mut self, now: Instant, kind: LostKind) {
+        while self.live.is_some() && self.deliver_next(now, &mut |_, _| false) {}
         if self.wire.link.is_closed() && self.live.as_ref().is_some_and(|live| !live.call.is_terminal()) {
-            let kind = match self.wire.link.reuse() {
-                Err(NotReusable::PeerClosed) => LostKind::Eof,
-                Err(NotReusable::ShutDown) => LostKind::ShutDown,
-                _ => LostKind::Failed,
-            };
             self.input(now, Input::Lost { kind, processed: Processed::No });
         }
     }
@@ -188,17 +193,17 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
 
     pub(super) fn handle_eof(&mut self, now: Instant) {
         self.wire.link.handle_eof(now);
-        self.deliver(now);
+        self.deliver_loss(now, LostKind::Eof);
     }
 
     pub(super) fn handle_io_failed(&mut self, now: Instant, kind: LostKind) {
         self.wire.link.handle_io_failed(now, kind);
-        self.deliver(now);
+        self.deliver_loss(now, kind);
     }
 
     pub(super) fn handle_write_failed(&mut self, now: Instant, kind: LostKind) {
         self.wire.link.handle_write_failed(now, kind);
-        self.deliver(now);
+        self.deliver_loss(now, kind);
     }
 
     pub(super) fn handle_written(&mut self, now: Instant, n: usize) {
@@ -207,10 +212,11 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_timeout().is_none_or(|due| now < due) {
+        let is_over = is_due(self.grace(), now);
+        let is_call_due = self.live.as_ref().is_some_and(|live| is_due(live.call.poll_timeout(), now));
+        if !is_over && !is_call_due && !self.wire.link.is_due(now) {
             return;
         }
-        let is_over = self.grace.is_some_and(|until| now >= until);
         match &mut self.live {
             Some(live) => {
                 live.call.handle_timeout(now);
@@ -228,7 +234,7 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         self.deliver(now);
     }
 
-    pub(super) fn shut_down(&mut self, now: Instant, grace: std::time::Duration) {
+    pub(super) fn shut_down(&mut self, now: Instant, grace: Duration) {
         self.wire.link.shut_down(now);
         self.deliver(now);
         self.grace = earliest(self.grace, Some(now.saturating_add(grace)));
@@ -277,20 +283,23 @@ impl<L: Link, M: Machine<Head = L::Out>> Exchange<L, M> {
         let live = self.live.as_mut().filter(|live| live.id == id && live.call.has_only_closed())?;
         let Event::Closed(closed) = live.call.poll_event()? else { return None };
         let fate = self.wire.link.reuse();
-        let live = self.live.take()?;
         let processed = if live.recalled { Processed::No } else { closed.processed };
+        self.live = None;
         self.wire.held = 0;
         Some(CallClosed::new(Closed { processed, ..closed }, fate))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let call = self.live.as_ref().and_then(|live| live.call.poll_timeout());
-        let is_under_way = match &self.live {
+        earliest(earliest(call, self.grace()), self.wire.link.poll_timeout())
+    }
+
+    /// When what is under way is given up, if anything is.
+    fn grace(&self) -> Option<Instant> {
+        self.grace.filter(|_| match &self.live {
             Some(live) => !live.call.is_terminal(),
             None => self.wire.link.awaits_request(),
-        };
-        let grace = self.grace.filter(|_| is_under_way);
-        earliest(earliest(call, grace), self.wire.link.poll_timeout())
+        })
     }
 
     pub(super) fn poll_shutdown(&mut self) -> Option<Shutdown> {

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use http::{request, response};
 
 use crate::call::{BodySize, Chunk};
-use crate::error::LostKind;
+use crate::error::{LostKind, PeerMisbehaved};
 use crate::http1::{Client, Event, NotReusable, Recalled, Server, Shutdown};
 use crate::time::Instant;
 
@@ -20,6 +20,8 @@ pub trait Link {
     fn wants_read(&self) -> bool;
     fn room(&self) -> usize;
     fn reuse(&self) -> Result<(), NotReusable>;
+    /// The rule that the peer broke, if one.
+    fn fault(&self) -> Option<PeerMisbehaved>;
     fn is_idle(&self) -> bool;
     fn is_closed(&self) -> bool;
     /// Server: whether a request's head, or the rest of it, is still to come.
@@ -33,6 +35,8 @@ pub trait Link {
     fn handle_written(&mut self, now: Instant, n: usize);
     fn handle_timeout(&mut self, now: Instant);
     fn send_head(&mut self, now: Instant, parts: &Self::Out, body: BodySize);
+    /// Takes a head that was sent, for the sake of its map.
+    fn recycle(&mut self, parts: Box<Self::Out>);
     fn send_data(&mut self, now: Instant, chunk: Chunk);
     fn send_end(&mut self, now: Instant);
     /// Server: what the client still sends is of no use.
@@ -42,6 +46,8 @@ pub trait Link {
     fn shut_down(&mut self, now: Instant);
     fn poll_event(&mut self) -> Option<Event<Self::In>>;
     fn output<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize;
+    /// Whether a limit has come.
+    fn is_due(&self, now: Instant) -> bool;
     fn poll_timeout(&self) -> Option<Instant>;
     fn poll_shutdown(&mut self) -> Option<Shutdown>;
 }
@@ -62,6 +68,9 @@ macro_rules! link {
             }
             fn reuse(&self) -> Result<(), NotReusable> {
                 self.reuse()
+            }
+            fn fault(&self) -> Option<PeerMisbehaved> {
+                self.fault()
             }
             fn is_idle(&self) -> bool {
                 self.is_idle()
@@ -90,6 +99,9 @@ macro_rules! link {
             fn send_head(&mut self, now: Instant, parts: &$out, body: BodySize) {
                 self.send_head(now, parts, body);
             }
+            fn recycle(&mut self, parts: Box<$out>) {
+                self.recycle(parts.headers);
+            }
             fn send_data(&mut self, now: Instant, chunk: Chunk) {
                 self.send_data(now, chunk);
             }
@@ -104,6 +116,9 @@ macro_rules! link {
             }
             fn output<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
                 self.output(slices)
+            }
+            fn is_due(&self, now: Instant) -> bool {
+                self.is_due(now)
             }
             fn poll_timeout(&self) -> Option<Instant> {
                 self.poll_timeout()

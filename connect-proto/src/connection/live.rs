@@ -1,5 +1,8 @@
 //! A call on its connection, whatever carries it.
 
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use super::CallId;
 use super::machine::Machine;
 use crate::call::{Event, Input, Transmit};
@@ -14,6 +17,8 @@ pub(super) trait Carrier {
     fn add_credit(&mut self, now: Instant, bytes: u64);
     /// The call may have something new to send.
     fn want_write(&mut self);
+    /// How long in all the peer was held back by what other calls left unread.
+    fn withheld(&self, now: Instant) -> Duration;
 }
 
 /// A call on its connection.
@@ -24,6 +29,8 @@ pub(super) struct Live<M> {
     told: Told,
     /// Whether the transport took back everything before a byte of it was written.
     pub(super) recalled: bool,
+    /// For how much of the time that the peer was held back it is excused.
+    withheld: Duration,
 }
 
 /// What the application was told of the events that wait.
@@ -37,19 +44,42 @@ enum Told {
 
 impl<M: Machine> Live<M> {
     #[inline]
-    pub(super) fn new(id: CallId, call: M) -> Self {
-        Live { id, call, told: Told::Nothing, recalled: false }
+    pub(super) fn new(id: CallId, call: M, withheld: Duration) -> Self {
+        Live { id, call, told: Told::Nothing, recalled: false, withheld }
+    }
+
+    /// To be done before anything that lets limits of the call expire.
+    #[inline]
+    fn excuse(&mut self, carrier: &impl Carrier, now: Instant) {
+        let withheld = carrier.withheld(now);
+        if withheld > self.withheld {
+            self.call.excuse(withheld - self.withheld);
+            self.withheld = withheld;
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, carrier: &impl Carrier, now: Instant) {
+        self.excuse(carrier, now);
+        self.call.handle_timeout(now);
     }
 
     /// Whether there are events that the application was not told of. The verdict is told even to an application that
     /// has left other events waiting: it may be about to send.
     pub(super) fn has_news(&self) -> bool {
-        let is_told = match self.told {
+        !self.is_told() && self.call.has_events() && !self.call.has_only_closed()
+    }
+
+    /// Whether there are such events, or the end.
+    pub(super) fn has_news_or_end(&self) -> bool {
+        self.call.has_events() && (!self.is_told() || self.call.has_only_closed())
+    }
+
+    fn is_told(&self) -> bool {
+        match self.told {
             Told::Nothing => false,
             Told::Events => !self.call.has_verdict(),
             Told::Verdict => true,
-        };
-        !is_told && self.call.has_events() && !self.call.has_only_closed()
+        }
     }
 
     /// Takes note that the application was told of the events that wait.
@@ -72,6 +102,7 @@ impl<M: Machine> Live<M> {
         now: Instant,
         command: impl FnOnce(&mut M) -> T,
     ) -> T {
+        self.excuse(carrier, now);
         let done = command(&mut self.call);
         self.settle(carrier, now);
         carrier.want_write();
@@ -80,6 +111,7 @@ impl<M: Machine> Live<M> {
 
     /// Takes in what HTTP brings, and what follows from it.
     pub(super) fn input(&mut self, carrier: &mut impl Carrier, now: Instant, input: Input) {
+        self.excuse(carrier, now);
         self.call.handle_input(now, input);
         self.settle(carrier, now);
     }
@@ -114,13 +146,20 @@ impl<M: Machine> Live<M> {
         }
     }
 
-    /// The next event but the last one, which becomes a notice of the connection.
-    pub(super) fn poll_event(&mut self, carrier: &mut impl Carrier, now: Instant) -> Option<Event> {
+    /// Hands out the next events, until `take` has enough; but not the last one, which becomes a notice of the connection.
+    pub(super) fn poll_events(
+        &mut self,
+        carrier: &mut impl Carrier,
+        now: Instant,
+        mut take: impl FnMut(Event) -> ControlFlow<()>,
+    ) {
         self.told = Told::Nothing;
-        self.call.handle_timeout(now);
+        self.handle_timeout(carrier, now);
         self.take_reset(carrier, now);
-        let event = if self.call.has_only_closed() { None } else { self.call.poll_event() };
+        while !self.call.has_only_closed()
+            && let Some(event) = self.call.poll_event()
+            && take(event).is_continue()
+        {}
         self.widen(carrier, now);
-        event
     }
 }

@@ -1,5 +1,7 @@
 //! What both call machines have in common, as a connection sees them.
 
+use std::time::Duration;
+
 use crate::call::{Event, Input, Phase, Transmit};
 use crate::error::AbortReason;
 use crate::time::Instant;
@@ -23,12 +25,16 @@ pub trait Machine {
     fn has_only_closed(&self) -> bool;
     fn has_verdict(&self) -> bool;
     fn is_writable(&self) -> bool;
+    /// The peer was held back for so long by this side, for the sake of other calls.
+    fn excuse(&mut self, time: Duration);
 }
 
 macro_rules! machine {
-    ($call:ty, $head:ty) => {
+    ($call:ty, $head:ty, $($role:item)*) => {
         impl Machine for $call {
             type Head = $head;
+
+            $($role)*
 
             fn handle_input(&mut self, now: Instant, input: Input) {
                 self.handle_input(now, input);
@@ -73,5 +79,11 @@ macro_rules! machine {
     };
 }
 
-machine!(client::Call, http::request::Parts);
-machine!(server::Call, http::response::Parts);
+machine!(client::Call, http::request::Parts, fn excuse(&mut self, _: Duration) {});
+machine!(
+    server::Call,
+    http::response::Parts,
+    fn excuse(&mut self, time: Duration) {
+        self.excuse(time);
+    }
+);

@@ -31,6 +31,7 @@ mod tests;
 
 use std::fmt;
 use std::io::IoSlice;
+#[cfg(feature = "http2")]
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,12 +41,13 @@ pub use client::{Client, ClientCall, OpenError, OpenRefused};
 pub use server::{Server, ServerCall};
 
 use crate::call::{Closed, Event, Processed};
-use crate::error::{CloseReason, LostKind};
+use crate::error::{CloseReason, LostKind, PeerMisbehaved, ResetCode};
 use crate::http1::{self, NotReusable, Shutdown};
 #[cfg(feature = "http2")]
 use crate::http2;
 use crate::time::Instant;
 use exchange::Exchange;
+use link::Link;
 #[cfg(feature = "http2")]
 use multiplex::Multiplex;
 use role::Side;
@@ -127,12 +129,28 @@ impl<R: Role> Connection<R> {
         }
     }
 
+    /// What the peer did, or said that this side did, that ended the connection or is about to; `None` if it is well or ends
+    /// for another reason.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match &self.protocol {
+            Protocol::Http1(http1) => http1.exchange.wire.link.fault().map(Fault::Misbehaved),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => {
+                let told =
+                    |goaway: &http2::GoAway| Fault::GoAway { code: goaway.code, debug: goaway.debug.clone() };
+                let goaway = self.goaway().filter(|goaway| goaway.code != ResetCode::NO_ERROR);
+                multiplex.engine.fault().map(Fault::Misbehaved).or_else(|| goaway.map(told))
+            }
+        }
+    }
+
     /// Over HTTP/2: what the peer's GOAWAY said, if one came. After
     /// [`ResetCode::ENHANCE_YOUR_CALM`](crate::error::ResetCode::ENHANCE_YOUR_CALM) a new connection should not be made at
     /// once, and [ping less often](http2::KeepAlive::backed_off).
     #[cfg(feature = "http2")]
     #[must_use]
-    pub fn goaway(&self) -> Option<http2::GoAway> {
+    pub fn goaway(&self) -> Option<&http2::GoAway> {
         match &self.protocol {
             Protocol::Http2(multiplex) => multiplex.engine.goaway(),
             _ => None,
@@ -207,7 +225,7 @@ impl<R: Role> Connection<R> {
             return false;
         }
         if begins_alike {
-            let mut multiplex = Multiplex::new(now, limits.clone(), 0);
+            let mut multiplex = Multiplex::server(now, limits.clone());
             if let Some(until) = http1.exchange.grace {
                 multiplex.shut_down(now, until.saturating_duration_since(now));
             }
@@ -375,27 +393,34 @@ pub struct CallId(u64);
 #[non_exhaustive]
 pub struct ConnectionConfig {
     /// The limits of HTTP/1.1.
-    pub http1: Arc<http1::Limits>,
+    pub http1: http1::Limits,
     /// Over HTTP/1.1: bytes of a body that may wait unread before the connection stops reading. A larger message still
     /// passes, up to the limit of its call. 64 KiB.
     pub receive_window: u64,
     /// The limits of HTTP/2.
     #[cfg(feature = "http2")]
-    pub http2: Arc<http2::Limits>,
+    pub http2: http2::Limits,
     /// Client, over HTTP/2: calls that may wait for a stream when the server takes no more at once. 1,000.
     #[cfg(feature = "http2")]
     pub waiting_calls: usize,
+    /// Client, over HTTP/2: for how long a server may say nothing at all while calls wait for it. When a call that was given
+    /// up or has timed out makes it so long in all, since the last byte of the server, the connection is
+    /// [suspect](Notice::Suspect). `None`: never. 5 s.
+    #[cfg(feature = "http2")]
+    pub suspect_after: Option<Duration>,
 }
 
 impl Default for ConnectionConfig {
     fn default() -> Self {
         ConnectionConfig {
-            http1: Arc::default(),
+            http1: http1::Limits::default(),
             receive_window: 64 << 10,
             #[cfg(feature = "http2")]
-            http2: Arc::default(),
+            http2: http2::Limits::default(),
             #[cfg(feature = "http2")]
             waiting_calls: 1000,
+            #[cfg(feature = "http2")]
+            suspect_after: Some(Duration::from_secs(5)),
         }
     }
 }
@@ -413,11 +438,31 @@ pub enum Notice {
     /// The call is over, and what became of the connection is known. The last notice of a call, after all of its
     /// events were polled; the call is gone with it.
     Closed(CallId, CallClosed),
-    /// Client, over HTTP/2: a call was given up, and nothing at all came from the server since its head went out. The
-    /// connection may be dead without knowing it, and should not get further calls.
+    /// Client, over HTTP/2: calls were given up for which the server had said nothing at all, and which have waited for
+    /// [so long](ConnectionConfig::suspect_after) in all. The connection may be dead without knowing it, and should not get
+    /// further calls.
     Suspect,
-    /// The connection carries no more calls, for this reason. Told once, after the last call is closed.
+    /// The connection carries no more calls, for this reason. Told once, after the last call is closed. Where the peer is at
+    /// fault, [`fault`](Connection::fault) says more.
     Ended(NotReusable),
+}
+
+/// What ended a connection: [`Connection::fault`]. Its text is for humans: `invalid value of setting 0x2`, or
+/// `GOAWAY ENHANCE_YOUR_CALM: too_many_pings`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The peer broke this rule.
+    #[error("{0}")]
+    Misbehaved(PeerMisbehaved),
+    /// Over HTTP/2: the peer says that something went wrong, on its side or on this one.
+    #[error("GOAWAY {code}{}{debug}", if debug.is_empty() { "" } else { ": " })]
+    GoAway {
+        /// What.
+        code: ResetCode,
+        /// The same for humans; mostly empty. At most 256 bytes of it are kept.
+        debug: Box<str>,
+    },
 }
 
 /// How a call ended, and how its connection fared.

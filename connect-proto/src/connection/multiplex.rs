@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::calls::{Calls, Early, Entry, Stage, Timers, Watch};
 use super::live::{Carrier, Live};
 use super::machine::Machine;
 use super::role::{Head, Side};
-use super::{CallClosed, CallId, Notice};
+use super::{CallClosed, CallId, ConnectionConfig, Notice};
 use crate::call::{Event, Input, Processed};
 use crate::error::{AbortReason, CloseReason, LostKind, ResetCode};
 use crate::http1::{NotReusable, Shutdown};
@@ -32,9 +33,44 @@ pub(super) struct Multiplex<S: Side> {
     why: Option<NotReusable>,
     /// Until when calls may go on after a shutdown.
     grace: Option<Instant>,
-    /// A call was given up without a sign of life since its head went out, and that was not told.
+    /// Client: how the peer has kept silent while calls waited for it.
+    silence: Silence,
+    /// That was too long, and was not told.
     suspect: bool,
     ended_told: bool,
+}
+
+/// How long calls have waited in vain since the peer was heard of: of those that were given up, and where several waited
+/// at a time, that counts once.
+#[derive(Debug)]
+struct Silence {
+    /// When the peer was heard of last.
+    heard: Instant,
+    waited: Duration,
+    /// What was before this is counted.
+    counted: Instant,
+    /// How much makes the connection suspect.
+    limit: Option<Duration>,
+}
+
+impl Silence {
+    fn new(now: Instant, limit: Option<Duration>) -> Self {
+        Silence { heard: now, waited: Duration::ZERO, counted: now, limit }
+    }
+
+    /// A call that had gone out at `since` was given up, while the peer had been heard of last at `heard`. True if it has
+    /// been silent for too long.
+    fn gave_up(&mut self, since: Instant, heard: Instant, now: Instant) -> bool {
+        if heard > since {
+            return false;
+        }
+        if heard > self.heard {
+            *self = Silence::new(heard, self.limit);
+        }
+        self.waited += now.saturating_duration_since(since.max(self.counted));
+        self.counted = self.counted.max(now);
+        self.limit.is_some_and(|limit| self.waited >= limit)
+    }
 }
 
 /// A stream as its call sees it.
@@ -64,6 +100,10 @@ impl<S: Side> Carrier for StreamCarrier<'_, S> {
             self.engine.want_write(stream);
         }
     }
+
+    fn withheld(&self, now: Instant) -> Duration {
+        self.engine.withheld(now)
+    }
 }
 
 /// A call on its stream, as the application sees it.
@@ -91,10 +131,9 @@ impl<S: Side> OnStream<'_, S> {
         done
     }
 
-    pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {
-        let event = self.live.poll_event(&mut self.carrier, now);
+    pub(super) fn poll_events(&mut self, now: Instant, take: impl FnMut(Event) -> ControlFlow<()>) {
+        self.live.poll_events(&mut self.carrier, now, take);
         self.touched();
-        event
     }
 
     fn touched(&mut self) {
@@ -105,7 +144,20 @@ impl<S: Side> OnStream<'_, S> {
 }
 
 impl<S: Side> Multiplex<S> {
-    pub(super) fn new(now: Instant, limits: Arc<http2::Limits>, max_waiting: usize) -> Self {
+    pub(super) fn server(now: Instant, limits: Arc<http2::Limits>) -> Self {
+        Multiplex::new(now, limits, 0, None)
+    }
+
+    pub(super) fn client(now: Instant, config: &ConnectionConfig) -> Self {
+        Multiplex::new(now, Arc::new(config.http2.clone()), config.waiting_calls, config.suspect_after)
+    }
+
+    fn new(
+        now: Instant,
+        limits: Arc<http2::Limits>,
+        max_waiting: usize,
+        suspect_after: Option<Duration>,
+    ) -> Self {
         Multiplex {
             engine: Engine::new(now, limits),
             calls: Calls::new(),
@@ -114,6 +166,7 @@ impl<S: Side> Multiplex<S> {
             ready: VecDeque::new(),
             why: None,
             grace: None,
+            silence: Silence::new(now, suspect_after),
             suspect: false,
             ended_told: false,
         }
@@ -163,7 +216,7 @@ impl<S: Side> Multiplex<S> {
                 && let Stage::Live(live) = &mut entry.stage
             {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
-                live.call.handle_timeout(now);
+                live.handle_timeout(&carrier, now);
                 live.settle(&mut carrier, now);
                 // A server's answer to a deadline, or its word that it receives no more.
                 carrier.want_write();
@@ -191,7 +244,7 @@ impl<S: Side> Multiplex<S> {
                     Head::Response(input) => input,
                     Head::Request(incoming) => {
                         let id = self.calls.insert(Some(stream), |_| Stage::Arrived {
-                            incoming,
+                            incoming: Some(incoming),
                             told: false,
                             early: Early::default(),
                         });
@@ -214,15 +267,25 @@ impl<S: Side> Multiplex<S> {
     }
 
     fn input(&mut self, now: Instant, id: CallId, input: Input) {
-        let Some(entry) = self.calls.get(id) else { return };
+        if self.take_input(now, id, input) {
+            self.touched(id);
+        }
+    }
+
+    /// True if the call is to be [touched](Self::touched).
+    fn take_input(&mut self, now: Instant, id: CallId, input: Input) -> bool {
+        let Some(entry) = self.calls.get(id) else { return false };
         match &mut entry.stage {
             // Bounded by the stream's window, which nothing widens before the call is started.
-            Stage::Arrived { early, .. } => early.push(input),
+            Stage::Arrived { early, .. } => {
+                early.push(input);
+                false
+            }
             Stage::Live(live) => {
                 let mut carrier = StreamCarrier::<S> { engine: &mut self.engine, stream: entry.stream };
                 live.input(&mut carrier, now, input);
                 carrier.want_write();
-                self.touched(id);
+                true
             }
         }
     }
@@ -231,14 +294,14 @@ impl<S: Side> Multiplex<S> {
 
     /// Takes a call, which gets a stream at once or when there is one.
     pub(super) fn open(&mut self, now: Instant, call: S::Call) -> CallId {
-        let id = self.calls.insert(None, |id| Stage::Live(Box::new(Live::new(id, call))));
+        let id = self.calls.insert(None, |id| Stage::Live(Box::new(Live::new(id, call, Duration::ZERO))));
         self.waiting.push_back(id);
         self.touched(id);
         self.assign(now);
         id
     }
 
-    /// Whether a call was given up without a sign of life, and that was not told.
+    /// Whether the peer has kept silent for too long, and that was not told.
     pub(super) fn is_suspect(&self) -> bool {
         self.suspect
     }
@@ -298,9 +361,10 @@ impl<S: Side> Multiplex<S> {
         id: CallId,
         start: impl FnOnce(S::Incoming) -> S::Call,
     ) -> bool {
-        let Some(mut early) = self.calls.start(id, start) else { return false };
+        let Some(mut early) = self.calls.start(id, start, self.engine.withheld(now)) else { return false };
+        // Of a request that is there as a whole no limit gets among the timers.
         while let Some(input) = early.pop() {
-            self.input(now, id, input);
+            self.take_input(now, id, input);
         }
         if let Some(stream) = self.calls.get(id).and_then(|entry| entry.stream) {
             self.engine.want_write(stream);
@@ -397,8 +461,9 @@ impl<S: Side> Multiplex<S> {
             closed.reason,
             CloseReason::Deadline | CloseReason::DrainTimedOut | CloseReason::Aborted(_)
         );
-        // Nothing came on the whole connection since the head went out: it may be dead without knowing.
-        self.suspect |= gave_up && head_at.is_some_and(|head_at| self.engine.last_heard() < head_at);
+        if gave_up && let Some(head_at) = head_at {
+            self.suspect |= self.silence.gave_up(head_at, self.engine.last_heard(), self.engine.now());
+        }
         Some(CallClosed::new(closed, fate))
     }
 

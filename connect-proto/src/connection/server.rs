@@ -1,5 +1,6 @@
 //! A server's connection.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::request;
@@ -102,7 +103,7 @@ pub enum Arrival {
 
 impl Http1<Server> {
     fn for_server(now: Instant, config: &ConnectionConfig) -> Self {
-        let link = http1::Server::new(now, config.http1.clone());
+        let link = http1::Server::new(now, Arc::new(config.http1.clone()));
         Http1 {
             exchange: Exchange::new(link, config.receive_window),
             arrival: Arrival::None,
@@ -119,7 +120,7 @@ impl Connection<Server> {
         Connection {
             protocol: Protocol::Http1(Box::new(Http1 {
                 #[cfg(feature = "http2")]
-                or_http2: Some(config.http2.clone()),
+                or_http2: Some(Arc::new(config.http2.clone())),
                 ..Http1::for_server(now, config)
             })),
         }
@@ -136,7 +137,8 @@ impl Connection<Server> {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http2(now: Instant, config: &ConnectionConfig) -> Self {
-        Connection { protocol: Protocol::Http2(Box::new(Multiplex::new(now, config.http2.clone(), 0))) }
+        let limits = Arc::new(config.http2.clone());
+        Connection { protocol: Protocol::Http2(Box::new(Multiplex::server(now, limits))) }
     }
 
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.
@@ -277,5 +279,11 @@ impl ServerCall<'_> {
     /// The next event. The call's end is not among them: it comes as [`Notice::Closed`], with the connection's fate.
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         self.0.poll_event(now)
+    }
+
+    /// Hands out the next events, as [`poll_event`](Self::poll_event) does, until `take` has enough or there are no more:
+    /// cheaper than one at a time.
+    pub fn poll_events(&mut self, now: Instant, take: impl FnMut(Event) -> ControlFlow<()>) {
+        self.0.poll_events(now, take);
     }
 }

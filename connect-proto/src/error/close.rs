@@ -1,5 +1,7 @@
 //! Why a call came to its end.
 
+use std::fmt;
+
 use super::{Code, PeerMisbehaved};
 
 /// An HTTP/2 error code (RFC 9113, section 7), as RST_STREAM carries it. HTTP/1.1 has none and closes instead.
@@ -33,6 +35,28 @@ impl ResetCode {
     /// The transport is not secure enough.
     pub const INADEQUATE_SECURITY: ResetCode = ResetCode(0xc);
 
+    /// The name in RFC 9113; `None` for a code that it does not know.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0x0 => "NO_ERROR",
+            0x1 => "PROTOCOL_ERROR",
+            0x2 => "INTERNAL_ERROR",
+            0x3 => "FLOW_CONTROL_ERROR",
+            0x4 => "SETTINGS_TIMEOUT",
+            0x5 => "STREAM_CLOSED",
+            0x6 => "FRAME_SIZE_ERROR",
+            0x7 => "REFUSED_STREAM",
+            0x8 => "CANCEL",
+            0x9 => "COMPRESSION_ERROR",
+            0xa => "CONNECT_ERROR",
+            0xb => "ENHANCE_YOUR_CALM",
+            0xc => "INADEQUATE_SECURITY",
+            0xd => "HTTP_1_1_REQUIRED",
+            _ => return None,
+        })
+    }
+
     /// The RPC code that a stream reset stands for (the gRPC specification's table, which Connect shares).
     #[must_use]
     pub const fn code(self) -> Code {
@@ -42,6 +66,15 @@ impl ResetCode {
             ResetCode::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
             ResetCode::INADEQUATE_SECURITY => Code::PermissionDenied,
             _ => Code::Internal,
+        }
+    }
+}
+
+impl fmt::Display for ResetCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error {:#x}", self.0),
         }
     }
 }

@@ -62,6 +62,9 @@ pub enum PeerMisbehaved {
     /// No message where exactly one belongs.
     #[error("message missing")]
     NoMessage,
+    /// A message that did not arrive within the limit.
+    #[error("message timed out")]
+    MessageTimeout,
     /// Several messages where exactly one belongs.
     #[error("more than one message")]
     SeveralMessages,
@@ -173,6 +176,9 @@ pub enum PeerMisbehaved {
     UnsolicitedBytes,
 
     // HTTP/2 (RFC 9113). A malformed head is `MalformedHead`, one over the limit `HeadTooLarge` or `TooManyHeaders`.
+    /// A response of HTTP/1.1 where HTTP/2 was begun without asking, by prior knowledge.
+    #[error("the peer answered HTTP/1.1 to HTTP/2 by prior knowledge")]
+    Http1Response,
     /// A connection that does not begin with the preface, or whose first frame is not SETTINGS (section 3.4).
     #[error("invalid HTTP/2 preface")]
     InvalidPreface,
@@ -273,7 +279,7 @@ impl PeerMisbehaved {
             | P::MalformedBinaryMetadata
             | P::MalformedQuery(_)
             | P::InvalidHost => Code::InvalidArgument,
-            P::HeadTimeout => Code::DeadlineExceeded,
+            P::HeadTimeout | P::MessageTimeout => Code::DeadlineExceeded,
             _ => Code::Internal,
         }
     }
@@ -288,7 +294,7 @@ impl PeerMisbehaved {
             P::RequestLineTooLong { .. } => StatusCode::URI_TOO_LONG,
             P::UnsupportedTransferEncoding => StatusCode::NOT_IMPLEMENTED,
             P::UnsupportedHttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            P::HeadTimeout => StatusCode::REQUEST_TIMEOUT,
+            P::HeadTimeout | P::MessageTimeout => StatusCode::REQUEST_TIMEOUT,
             P::UnsupportedExpectation => StatusCode::EXPECTATION_FAILED,
             P::MessageTooLarge { .. } | P::DecompressedTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
@@ -311,9 +317,10 @@ impl PeerMisbehaved {
             | P::FieldBlockTooLarge { .. }
             | P::TooManyContinuations { .. }
             | P::TooManyInterimResponses { .. } => ResetCode::ENHANCE_YOUR_CALM,
-            P::MessageTooLarge { .. } | P::DecompressedTooLarge { .. } | P::EndStreamTooLarge { .. } => {
-                ResetCode::CANCEL
-            }
+            P::MessageTooLarge { .. }
+            | P::DecompressedTooLarge { .. }
+            | P::EndStreamTooLarge { .. }
+            | P::MessageTimeout => ResetCode::CANCEL,
             _ => ResetCode::PROTOCOL_ERROR,
         }
     }

@@ -9,16 +9,26 @@ use super::{ApiMisuse, Code};
 
 /// Why an RPC failed, as its peer or its handler says: data, not a fault of this library's caller.
 ///
-/// One pointer wide, so that results stay small.
-#[derive(Clone, PartialEq)]
+/// One pointer wide, so that results stay small. Two errors are equal if they say the same, whoever says it.
+#[derive(Clone)]
 pub struct RpcError(Box<Inner>);
 
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 struct Inner {
     code: Code,
     message: String,
     details: Vec<ErrorDetail>,
     metadata: HeaderMap,
+    is_remote: bool,
+}
+
+impl PartialEq for RpcError {
+    fn eq(&self, other: &RpcError) -> bool {
+        self.code() == other.code()
+            && self.message() == other.message()
+            && self.details() == other.details()
+            && self.metadata() == other.metadata()
+    }
 }
 
 /// A machine-readable part of an [`RpcError`]: a serialized message and the name of its type.
@@ -41,7 +51,14 @@ impl RpcError {
             message: message.into(),
             details: Vec::new(),
             metadata: HeaderMap::new(),
+            is_remote: false,
         }))
+    }
+
+    /// The same error, as the peer's.
+    pub(crate) fn remote(mut self) -> Self {
+        self.0.is_remote = true;
+        self
     }
 
     /// The same error with one more detail.
@@ -62,6 +79,16 @@ impl RpcError {
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// Whether the peer has said so: the error was in its response, or stands for the status of that. False for what this
+    /// side found by itself (a deadline, a cancel, no connection or a lost one, a reset, a limit, a broken rule), and for an
+    /// error that the application made.
+    ///
+    /// A server that calls another one may want to tell its own clients less of the errors that are remote.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.0.is_remote
     }
 
     /// The message for humans; empty if there is none.

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request, resp
 use super::framing::{has_no_body, has_token};
 use super::output::Output;
 use crate::call::{BodySize, Chunk};
+use crate::fields::{Special, host_of, with_decimal};
 
 /// How a body that is being sent is framed, and how much of it is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,21 +147,18 @@ pub(super) fn asks_to_close(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONNECTION).iter().any(|value| has_token(value.as_bytes(), b"close"))
 }
 
-/// Whether this field is the connection's own and not the application's (RFC 9110, section 7.6.1).
-fn is_own(name: &HeaderName) -> bool {
-    *name == header::CONTENT_LENGTH
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::CONNECTION
-        || *name == header::UPGRADE
-        || *name == header::TE
-        || *name == header::TRAILER
-        || *name == "keep-alive"
-        || *name == "proxy-connection"
+/// Whether this field is the connection's own and not the application's.
+fn is_own(name: &HeaderName, is_request: bool) -> bool {
+    match Special::of(name) {
+        Some(Special::Host) => is_request,
+        None | Some(Special::Expect | Special::Cookie) => false,
+        Some(_) => true,
+    }
 }
 
 fn put_fields(to: &mut Vec<u8>, headers: &HeaderMap, is_request: bool) {
     for (name, value) in headers {
-        if is_own(name) || (is_request && *name == header::HOST) {
+        if is_own(name, is_request) {
             continue;
         }
         to.extend_from_slice(name.as_str().as_bytes());
@@ -173,7 +171,7 @@ fn put_fields(to: &mut Vec<u8>, headers: &HeaderMap, is_request: bool) {
 fn put_framing(to: &mut Vec<u8>, length: Option<u64>, sender: Sender) {
     if let Some(length) = length {
         to.extend_from_slice(b"content-length: ");
-        put_decimal(to, length);
+        with_decimal(length, |digits| to.extend_from_slice(digits));
         to.extend_from_slice(b"\r\n");
     } else if sender == Sender::Chunked {
         to.extend_from_slice(b"transfer-encoding: chunked\r\n");
@@ -199,26 +197,13 @@ fn put_target(to: &mut Vec<u8>, uri: &Uri) {
 
 /// The URI's authority without a user's name; else the application's own field; else an empty one.
 fn put_host(to: &mut Vec<u8>, parts: &request::Parts) {
-    let authority = parts.uri.authority().map(|authority| authority.as_str());
-    let host = match authority {
-        Some(authority) => authority.rsplit_once('@').map_or(authority, |(_, host)| host).as_bytes(),
+    let host = match parts.uri.authority() {
+        Some(authority) => host_of(authority),
         None => parts.headers.get(header::HOST).map_or(b"".as_slice(), |host| host.as_bytes()),
     };
     to.extend_from_slice(b"host: ");
     to.extend_from_slice(host);
     to.extend_from_slice(b"\r\n");
-}
-
-fn put_decimal(to: &mut Vec<u8>, mut n: u64) {
-    let from = to.len();
-    loop {
-        to.push(b'0' + (n % 10) as u8);
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    to.get_mut(from..).unwrap_or_default().reverse();
 }
 
 fn put_hex(to: &mut Vec<u8>, n: usize) {
@@ -236,11 +221,9 @@ mod tests {
     #[test]
     fn numbers() {
         for n in [0, 1, 9, 10, 15, 16, 255, 4096, 65535, 65536, usize::MAX] {
-            let (mut hex, mut decimal) = (Vec::new(), Vec::new());
+            let mut hex = Vec::new();
             put_hex(&mut hex, n);
-            put_decimal(&mut decimal, n as u64);
             assert_eq!(hex, format!("{n:x}").into_bytes());
-            assert_eq!(decimal, n.to_string().into_bytes());
         }
     }
 }

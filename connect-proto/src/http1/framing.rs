@@ -1,11 +1,11 @@
 //! Where a body ends (RFC 9112, section 6.3), and whether its connection goes on (section 9.3).
 
-use http::{HeaderName, StatusCode, Version, header};
+use http::{StatusCode, Version};
 
 use super::host::is_valid_host;
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
-use crate::fields::read_length;
+use crate::fields::{Special, read_length};
 
 /// How the end of a received body is found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,32 +42,37 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Takes in one field.
+    /// Takes in one field by what its name means.
     ///
     /// A second content-length or transfer-encoding is a fault even if it repeats the first, and so is a list:
     /// RFC 9110, section 8.6 leaves that choice, and nobody honest needs it.
-    pub(super) fn note(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), PeerMisbehaved> {
-        if name == header::CONTENT_LENGTH {
-            let len = read_length(value).ok_or(PeerMisbehaved::InvalidContentLength)?;
-            if self.content_length.replace(len).is_some() {
-                return Err(PeerMisbehaved::InvalidContentLength);
+    pub(super) fn note(&mut self, name: Option<Special>, value: &[u8]) -> Result<(), PeerMisbehaved> {
+        match name {
+            Some(Special::ContentLength) => {
+                let len = read_length(value).ok_or(PeerMisbehaved::InvalidContentLength)?;
+                if self.content_length.replace(len).is_some() {
+                    return Err(PeerMisbehaved::InvalidContentLength);
+                }
             }
-        } else if name == header::TRANSFER_ENCODING {
-            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(PeerMisbehaved::UnsupportedTransferEncoding);
+            Some(Special::TransferEncoding) => {
+                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(PeerMisbehaved::UnsupportedTransferEncoding);
+                }
+                self.chunked = true;
             }
-            self.chunked = true;
-        } else if name == header::CONNECTION {
-            self.close |= has_token(value, b"close");
-        } else if name == header::HOST {
-            self.hosts += 1;
-            if self.hosts > 1 || !is_valid_host(value) {
-                return Err(PeerMisbehaved::InvalidHost);
+            Some(Special::Connection) => self.close |= has_token(value, b"close"),
+            Some(Special::Host) => {
+                self.hosts += 1;
+                if self.hosts > 1 || !is_valid_host(value) {
+                    return Err(PeerMisbehaved::InvalidHost);
+                }
             }
-        } else if name == header::EXPECT {
-            let known = value.eq_ignore_ascii_case(b"100-continue");
-            self.expects_continue |= known;
-            self.other_expectation |= !known;
+            Some(Special::Expect) => {
+                let known = value.eq_ignore_ascii_case(b"100-continue");
+                self.expects_continue |= known;
+                self.other_expectation |= !known;
+            }
+            _ => {}
         }
         Ok(())
     }

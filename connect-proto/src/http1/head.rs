@@ -1,16 +1,52 @@
 //! From the bytes of a complete head to the parts of a message, on httparse.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, request, response};
+use http::{HeaderMap, Method, StatusCode, Uri, Version, request, response};
 
 use super::framing::{Facts, Framing};
-use super::names::{common_value, header_name};
+use super::names::{header_name, header_value};
 use super::scan::FoundHead;
 use crate::error::PeerMisbehaved;
 
 /// Fields that are parsed without an allocation for them: the first step for heads as they usually are.
 const FEW: usize = 16;
 const MANY: usize = 100;
+/// A target is kept up to this many bytes, a map of fields up to this many of them.
+const KEPT_TARGET: usize = 256;
+const KEPT_FIELDS: usize = 24;
+
+/// What a head leaves to the next one on its connection.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The last request's target, if it is a path. Mostly the next one has the same, which is not judged again then.
+    path: Option<Uri>,
+    /// An empty map that has served for a head that was sent.
+    headers: HeaderMap,
+}
+
+impl Kept {
+    /// Takes the map of a head that was sent.
+    pub(super) fn recycle(&mut self, mut headers: HeaderMap) {
+        if headers.capacity() <= KEPT_FIELDS {
+            headers.clear();
+            self.headers = headers;
+        }
+    }
+
+    fn target(&mut self, head: &Bytes, target: &str, method: &Method) -> Result<Uri, PeerMisbehaved> {
+        if target.len() > KEPT_TARGET || !target.starts_with('/') || target.contains('?') {
+            return read_target(head.slice_ref(target.as_bytes()), target, method);
+        }
+        if let Some(path) = self.path.as_ref().filter(|path| path.path() == target)
+            && method != Method::CONNECT
+        {
+            return Ok(path.clone());
+        }
+        // A copy, so that it does not hold the whole head.
+        let path = read_target(Bytes::copy_from_slice(target.as_bytes()), target, method)?;
+        Ok(self.path.insert(path).clone())
+    }
+}
 
 /// A request's head and what it means for the connection.
 #[derive(Debug)]
@@ -33,15 +69,19 @@ pub(super) enum ResponseHead {
 }
 
 /// Parses a request's head. `head` is complete and its lines end with CRLF: the scan has seen to that.
-pub(super) fn parse_request(head: &Bytes, found: FoundHead) -> Result<RequestHead, PeerMisbehaved> {
+pub(super) fn parse_request(
+    head: &Bytes,
+    found: FoundHead,
+    kept: &mut Kept,
+) -> Result<RequestHead, PeerMisbehaved> {
     with_headers(found.fields, |headers| {
         let mut parsed = httparse::Request::new(headers);
         check(parsed.parse(head), head)?;
         let version = version(parsed.version)?;
         let method = parsed.method.ok_or(PeerMisbehaved::MalformedHead)?;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PeerMisbehaved::MalformedHead)?;
-        let uri = target(head, parsed.path.unwrap_or_default(), &method)?;
-        let (headers, mut facts) = fields(head, parsed.headers)?;
+        let uri = kept.target(head, parsed.path.unwrap_or_default(), &method)?;
+        let (headers, mut facts) = fields(head, parsed.headers, kept)?;
         let framing = facts.request_framing(version)?;
         let mut parts = Box::new(empty_request());
         parts.method = method;
@@ -57,6 +97,7 @@ pub(super) fn parse_response(
     head: &Bytes,
     found: FoundHead,
     to_head: bool,
+    kept: &mut Kept,
 ) -> Result<ResponseHead, PeerMisbehaved> {
     with_headers(found.fields, |headers| {
         let mut parsed = httparse::Response::new(headers);
@@ -71,7 +112,7 @@ pub(super) fn parse_response(
         if status.is_informational() {
             return Ok(ResponseHead::Interim);
         }
-        let (headers, facts) = fields(head, parsed.headers)?;
+        let (headers, facts) = fields(head, parsed.headers, kept)?;
         let framing = facts.response_framing(version, status, to_head)?;
         let mut parts = Box::new(empty_response());
         parts.status = status;
@@ -125,12 +166,12 @@ fn version(minor: Option<u8>) -> Result<Version, PeerMisbehaved> {
 
 /// The request target (RFC 9112, section 3.2): in origin-form, in absolute-form of `http` or `https` without a user's
 /// name, or `*` for OPTIONS. Authority-form is CONNECT's alone, and no server of RPCs is a tunnel.
-fn target(head: &Bytes, path: &str, method: &Method) -> Result<Uri, PeerMisbehaved> {
+fn read_target(bytes: Bytes, path: &str, method: &Method) -> Result<Uri, PeerMisbehaved> {
     let fault = PeerMisbehaved::InvalidTarget;
     if path.contains('#') || method == Method::CONNECT || (path == "*" && method != Method::OPTIONS) {
         return Err(fault);
     }
-    let uri = Uri::from_maybe_shared(head.slice_ref(path.as_bytes())).map_err(|_| fault)?;
+    let uri = Uri::from_maybe_shared(bytes).map_err(|_| fault)?;
     let is_absolute = matches!(uri.scheme_str(), Some("http" | "https"))
         && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     if !is_absolute && !path.starts_with('/') && path != "*" {
@@ -140,17 +181,19 @@ fn target(head: &Bytes, path: &str, method: &Method) -> Result<Uri, PeerMisbehav
 }
 
 /// The fields, their values as slices of the head.
-fn fields(head: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<(HeaderMap, Facts), PeerMisbehaved> {
+fn fields(
+    head: &Bytes,
+    parsed: &[httparse::Header<'_>],
+    kept: &mut Kept,
+) -> Result<(HeaderMap, Facts), PeerMisbehaved> {
     let fault = PeerMisbehaved::MalformedHead;
     let mut facts = Facts::default();
-    let mut headers = HeaderMap::try_with_capacity(parsed.len()).map_err(|_| fault)?;
+    let mut headers = std::mem::take(&mut kept.headers);
+    headers.try_reserve(parsed.len()).map_err(|_| fault)?;
     for field in parsed {
-        let name = header_name(field.name.as_bytes()).ok_or(fault)?;
-        facts.note(&name, field.value)?;
-        let value = match common_value(field.value) {
-            Some(value) => value,
-            None => HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| fault)?,
-        };
+        let (name, special) = header_name(field.name.as_bytes()).ok_or(fault)?;
+        facts.note(special, field.value)?;
+        let value = header_value(head, field.value).ok_or(fault)?;
         headers.try_append(name, value).map_err(|_| fault)?;
     }
     Ok((headers, facts))

@@ -19,7 +19,8 @@ pub struct Limits {
     pub max_chunk_extensions: usize,
     /// The trailer section of one body. Trailers are checked and skipped. 16 KiB.
     pub max_trailers: usize,
-    /// Output that should be queued and unacknowledged at most: what `room` counts down from. 64 KiB.
+    /// Output that should be queued and unacknowledged at most: what `room` counts down from. 129 KiB: see the queue of
+    /// [a call](crate::call::Limits::send_queue).
     pub max_output: usize,
     /// Server: from the first byte of a request's head to its end. 30 s. A client ignores it, since a call's
     /// deadline covers the wait for a response.
@@ -47,7 +48,7 @@ impl Default for Limits {
             max_interim: 16,
             max_chunk_extensions: 16 << 10,
             max_trailers: 16 << 10,
-            max_output: 64 << 10,
+            max_output: 129 << 10,
             head_timeout: Some(Duration::from_secs(30)),
             idle_timeout: Some(Duration::from_secs(60)),
             write_stall: Some(Duration::from_secs(30)),

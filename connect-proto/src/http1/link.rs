@@ -11,6 +11,7 @@ use super::copy::Copier;
 use super::encode::{Mismatch, Sender};
 use super::events::Pending;
 use super::framing::Framing;
+use super::head::Kept;
 use super::limits::Limits;
 use super::output::Output;
 use super::scan::{FoundHead, HeadBounds, HeadScan};
@@ -50,6 +51,7 @@ pub(super) struct Link<H> {
     stall: Option<Instant>,
     pub(super) events: Pending<H>,
     pub(super) scan: HeadScan,
+    pub(super) kept: Kept,
     pub(super) decoder: Decoder,
     pub(super) copier: Copier,
     /// Why the connection is not reusable.
@@ -72,6 +74,7 @@ impl<H> Link<H> {
             stall: None,
             events: Pending::new(),
             scan: HeadScan::default(),
+            kept: Kept::default(),
             decoder: Decoder::new(Framing::Exact(0)),
             copier: Copier::default(),
             unusable: None,
@@ -162,9 +165,4 @@ impl<H> Link<H> {
 /// `now` and a limit later, if there is a limit.
 pub(super) fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     limit.map(|limit| now.saturating_add(limit))
-}
-
-/// Whether a point in time has come.
-pub(super) fn is_due(at: Option<Instant>, now: Instant) -> bool {
-    at.is_some_and(|at| now >= at)
 }

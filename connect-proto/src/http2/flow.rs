@@ -5,6 +5,9 @@ pub(super) const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// The window of a connection, and of a stream before any SETTINGS (section 6.9.2).
 pub(super) const DEFAULT_WINDOW: u32 = 65_535;
 
+/// What fills a frame: less room than that is hardly any.
+const FRAME: u32 = 16 << 10;
+
 /// A window became larger than [`MAX_WINDOW`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Overflow;
@@ -83,11 +86,27 @@ impl RecvWindow {
 
     /// The WINDOW_UPDATE to send, if it is worth one: when half of the window is owed.
     pub(super) fn update(&mut self) -> Option<u32> {
-        if self.owed == 0 || self.owed < self.target / 2 {
+        self.update_from(self.target / 2)
+    }
+
+    /// The same for a window that many share: when half of what the others leave of it is owed, but a frame at least. Else
+    /// it would be closed to all of them as soon as more than half of it is held.
+    pub(super) fn update_shared(&mut self) -> Option<u32> {
+        let left = self.target.saturating_sub(self.held);
+        self.update_from((left / 2).max(FRAME).min(self.target / 2))
+    }
+
+    fn update_from(&mut self, least: u32) -> Option<u32> {
+        if self.owed == 0 || self.owed < least {
             return None;
         }
         self.open += i64::from(self.owed);
         Some(std::mem::take(&mut self.owed))
+    }
+
+    /// Whether what is not consumed leaves the peer next to nothing.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.target.saturating_sub(self.held) < FRAME
     }
 
     /// Changes the target, as the peer does on its side.

@@ -9,7 +9,7 @@ use http::{
 use super::hpack::{Block, Field, Pseudo};
 use crate::call::BodySize;
 use crate::error::PeerMisbehaved;
-use crate::fields::read_length;
+use crate::fields::{Special, host_of, read_length, with_decimal};
 
 /// Fields that a head has room for from the start.
 const USUAL_HEADERS: usize = 8;
@@ -126,9 +126,10 @@ impl Fields {
             return Err(fault);
         }
         match Special::of(name) {
-            None => {}
+            None | Some(Special::Expect | Special::Trailer) => {}
             Some(Special::Host) => self.has_host = true,
-            Some(Special::Connection) => return Err(fault),
+            // Section 8.2.2.
+            Some(Special::Connection | Special::TransferEncoding | Special::Hop) => return Err(fault),
             Some(Special::Te) if bytes.eq_ignore_ascii_case(b"trailers") => {}
             Some(Special::Te) => return Err(fault),
             Some(Special::ContentLength) => {
@@ -277,40 +278,12 @@ fn path_of(path: Bytes) -> Result<PathAndQuery, PeerMisbehaved> {
     PathAndQuery::from_maybe_shared(path).map_err(|_| PeerMisbehaved::InvalidTarget)
 }
 
-/// A field with rules of its own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Special {
-    /// It belongs to an HTTP/1.1 connection (section 8.2.2).
-    Connection,
-    /// The same, but for one value.
-    Te,
-    ContentLength,
-    Cookie,
-    Host,
-}
-
-impl Special {
-    fn of(name: &HeaderName) -> Option<Self> {
-        Some(match name.as_str() {
-            "connection" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection" => {
-                Special::Connection
-            }
-            "te" => Special::Te,
-            "content-length" => Special::ContentLength,
-            "cookie" => Special::Cookie,
-            "host" => Special::Host,
-            _ => return None,
-        })
-    }
-}
-
 /// Writes the head of a request.
 pub(super) fn write_request(block: &mut Block<'_>, parts: &request::Parts, body: BodySize) {
     block.pseudo(Pseudo::Method, parts.method.as_str().as_bytes());
     block.pseudo(Pseudo::Scheme, parts.uri.scheme_str().unwrap_or("http").as_bytes());
-    let authority = parts.uri.authority().map(|authority| authority.as_str());
-    let host = match authority {
-        Some(authority) => Some(authority.rsplit_once('@').map_or(authority, |(_, host)| host).as_bytes()),
+    let host = match parts.uri.authority() {
+        Some(authority) => Some(host_of(authority)),
         None => parts.headers.get(header::HOST).map(HeaderValue::as_bytes),
     };
     if let Some(host) = host {
@@ -334,27 +307,18 @@ pub(super) fn write_response(block: &mut Block<'_>, parts: &response::Parts, bod
 }
 
 fn write_length(block: &mut Block<'_>, body: BodySize) {
-    let BodySize::Exact(mut length) = body else { return };
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    for (at, digit) in digits.iter_mut().enumerate().rev() {
-        *digit = b'0' + (length % 10) as u8;
-        length /= 10;
-        start = at;
-        if length == 0 {
-            break;
-        }
+    if let BodySize::Exact(length) = body {
+        with_decimal(length, |digits| block.bytes(&header::CONTENT_LENGTH, digits));
     }
-    block.bytes(&header::CONTENT_LENGTH, digits.get(start..).unwrap_or_default());
 }
 
 /// Writes fields, but for those that the engine writes itself, or that HTTP/2 does not have.
 pub(super) fn write_fields(block: &mut Block<'_>, headers: &HeaderMap) {
     for (name, value) in headers {
         let is_sent = match Special::of(name) {
-            None | Some(Special::Cookie) => true,
+            None | Some(Special::Expect | Special::Trailer | Special::Cookie) => true,
             Some(Special::Te) => value.as_bytes() == b"trailers",
-            Some(Special::Connection | Special::ContentLength | Special::Host) => false,
+            Some(_) => false,
         };
         if is_sent {
             block.header(name, value);

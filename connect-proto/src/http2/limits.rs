@@ -7,9 +7,11 @@ use super::guard::Guards;
 /// The limits of one connection. `None` means that there is no limit, 0 means 0.
 ///
 /// Together they bound the memory of a connection: what the peer may have sent and the application has not consumed is
-/// at most [`connection_window`](Self::connection_window), what waits to be written at most about
+/// at most [`client_connection_window`](Self::client_connection_window) or
+/// [`server_connection_window`](Self::server_connection_window), what waits to be written at most about
 /// [`max_output`](Self::max_output), heads at most [`max_header_list`](Self::max_header_list) for each of
-/// [`max_unreleased_streams`](Self::max_unreleased_streams).
+/// [`max_unreleased_streams`](Self::max_unreleased_streams). The calls of this crate consume a message that is not complete as
+/// it arrives, so each of them may hold one more, up to the limit of [its own](crate::call::Limits).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -20,8 +22,14 @@ pub struct Limits {
     pub max_unreleased_streams: usize,
     /// Bytes of a body that a peer may send and the application has not consumed. At least 1, at most 2^31-1. 256 KiB.
     pub initial_stream_window: u32,
-    /// The same for all bodies of the connection together. At least 65,535, at most 2^31-1. 1 MiB.
-    pub connection_window: u32,
+    /// Client: the same for all bodies of the connection together. At least 65,535, at most 2^31-1. 16 MiB.
+    ///
+    /// What is unread of one body is missing to all others: once as much as this is unread, on 64 streams with their windows
+    /// full, nothing comes in on any stream. So messages are to be read, and calls of which nobody reads the messages to be
+    /// closed. A client has few connections and may have many calls on each of them, so its window is the larger one.
+    pub client_connection_window: u32,
+    /// Server: likewise, for 16 streams with their windows full. 4 MiB.
+    pub server_connection_window: u32,
     /// The largest frame that is accepted, between 16 KiB and 16 MiB. A frame has to be in the read buffer as a whole.
     /// 16 KiB.
     pub max_frame_size: u32,
@@ -90,7 +98,8 @@ impl Default for Limits {
             max_concurrent_streams: 250,
             max_unreleased_streams: 500,
             initial_stream_window: 256 << 10,
-            connection_window: 1 << 20,
+            client_connection_window: 16 << 20,
+            server_connection_window: 4 << 20,
             max_frame_size: 16 << 10,
             max_header_list: 64 << 10,
             max_headers: 100,
@@ -115,6 +124,11 @@ impl Default for Limits {
 impl Limits {
     pub(super) fn stream_window(&self) -> u32 {
         self.initial_stream_window.clamp(1, super::flow::MAX_WINDOW)
+    }
+
+    pub(super) fn connection_window(&self, is_server: bool) -> u32 {
+        let window = if is_server { self.server_connection_window } else { self.client_connection_window };
+        window.clamp(super::flow::DEFAULT_WINDOW, super::flow::MAX_WINDOW)
     }
 
     pub(super) fn frame_size(&self) -> u32 {

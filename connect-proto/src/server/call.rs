@@ -5,7 +5,7 @@ mod ending;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, response};
+use http::{HeaderValue, StatusCode, request, response};
 
 use super::{ServerConfig, response as heads};
 use crate::call::{
@@ -41,11 +41,14 @@ pub struct Call {
     kind: Kind,
     streaming: bool,
     http2: bool,
+    by_get: bool,
     content_type: HeaderValue,
     encoding: Encoding,
     deadline: Option<Instant>,
-    /// The request's headers. When the response's head is made, their map is used for it.
-    request_headers: Metadata,
+    /// Until when the message that the client owes must be there.
+    message_until: Option<Instant>,
+    /// The request's head, until its headers are taken, or their map is used for the response.
+    request: Option<Box<request::Parts>>,
     life: Life,
     head: Head,
     send: SendHalf,
@@ -83,8 +86,8 @@ enum Answer {
 /// The response's head.
 #[derive(Debug)]
 enum Head {
-    /// Not complete yet: what was said of it so far.
-    Open(Metadata),
+    /// Not complete yet: what was said of it so far, if anything.
+    Open(Option<Box<response::Parts>>),
     Ready(Box<response::Parts>),
     Taken,
 }
@@ -102,10 +105,11 @@ enum Sent {
 pub(crate) struct Opening {
     pub(crate) streaming: bool,
     pub(crate) http2: bool,
+    pub(crate) by_get: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) compression: Option<Arc<dyn Compression>>,
-    /// The request's.
-    pub(crate) headers: Metadata,
+    /// The request's head, if the call needs it.
+    pub(crate) request: Option<Box<request::Parts>>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) expected: Option<u64>,
     /// Whether the application answers by itself, and so needs not be told.
@@ -134,7 +138,10 @@ impl Call {
             None => call.recv.admit_body(&config.limits),
         };
         match admitted {
-            Ok(()) => drop(call.expire(now)),
+            Ok(()) => {
+                call.time_message(now);
+                call.expire(now);
+            }
             Err(fault) => call.signal(now, Signal::Misbehaved(fault)),
         }
         call
@@ -145,7 +152,7 @@ impl Call {
         now: Instant,
         config: &Arc<ServerConfig>,
         opening: Opening,
-        answer: Result<response::Parts, RpcError>,
+        answer: Result<Box<response::Parts>, RpcError>,
     ) -> Self {
         let kind = if opening.streaming { Kind::Bidi(Duplex::Full) } else { Kind::Unary };
         let by_application = opening.by_application;
@@ -155,7 +162,7 @@ impl Call {
             Ok(parts) => {
                 let code = Code::from_http_status(parts.status.as_u16());
                 let told = RpcError::new(code, format!("HTTP status {}", parts.status.as_u16()));
-                call.head = Head::Ready(Box::new(parts));
+                call.head = Head::Ready(parts);
                 told
             }
             Err(error) => {
@@ -195,6 +202,7 @@ impl Call {
             kind,
             streaming: opening.streaming,
             http2: opening.http2,
+            by_get: opening.by_get,
             content_type: opening.content_type,
             encoding: Encoding {
                 compression: opening.compression,
@@ -203,9 +211,10 @@ impl Call {
                 get: None,
             },
             deadline: opening.deadline,
+            message_until: None,
             life: Life::Active,
-            request_headers: opening.headers,
-            head: Head::Open(Metadata::new()),
+            request: opening.request,
+            head: Head::Open(None),
             send: SendHalf::new(config.limits.send_queue),
             sent: Sent::Nothing,
             recv,
@@ -339,7 +348,7 @@ impl Call {
     #[must_use]
     pub fn take_request_headers(&mut self) -> Metadata {
         match self.head {
-            Head::Open(_) => std::mem::take(&mut self.request_headers),
+            Head::Open(_) => self.request.take().map(|request| request.headers).unwrap_or_default(),
             Head::Ready(_) | Head::Taken => Metadata::new(),
         }
     }
@@ -355,7 +364,8 @@ impl Call {
             return Err(ApiMisuse::ReservedHeader);
         }
         match &mut self.head {
-            Head::Open(open) if open.is_empty() => *open = headers,
+            Head::Open(None) if headers.is_empty() => {}
+            Head::Open(open @ None) => *open = Some(heads::head(StatusCode::OK, headers)),
             Head::Open(_) | Head::Ready(_) | Head::Taken => {
                 return if matches!(self.life, Life::Active) {
                     Err(ApiMisuse::HeadersAlreadySent)
@@ -509,15 +519,22 @@ impl Call {
 
     /// The next event; see [`Event`] for their order. The last one is withheld until a reset that goes with it was
     /// polled.
+    ///
+    /// It goes by the latest time that the call was told. Where that may be long ago, tell it first: the time for the rest
+    /// of a message starts when those before it are read.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.poll(self.send.state() == SendState::Resetting)
+        let event = self.events.poll(self.send.state() == SendState::Resetting);
+        if matches!(event, Some(Event::Message(_))) {
+            self.time_message(self.clock.now());
+        }
+        event
     }
 
     /// When to call [`handle_timeout`](Call::handle_timeout); `None` if time changes nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.life {
-            Life::Active => self.deadline,
+            Life::Active => earliest(self.deadline, self.message_until),
             Life::Answered(answered) => earliest(self.drain_until(answered), self.stalls_at(answered)),
             Life::Closed(_) => None,
         }
@@ -559,11 +576,22 @@ impl Call {
         if !self.streaming {
             return;
         }
-        if let Head::Open(headers) = &mut self.head {
-            let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
-            let parts = heads::stream(headers, self.content_type.clone(), self.encoding.compression.as_ref());
-            self.head = Head::Ready(Box::new(parts));
+        if let Some(mut parts) = self.take_open_head() {
+            heads::stream(&mut parts, self.content_type.clone(), self.encoding.compression.as_ref());
+            self.head = Head::Ready(parts);
         }
+    }
+
+    /// What was said of the head so far, if it is not complete. The map of the request's headers, which has room, serves
+    /// again.
+    fn take_open_head(&mut self) -> Option<Box<response::Parts>> {
+        let Head::Open(open) = &mut self.head else { return None };
+        let request = &mut self.request;
+        Some(open.take().unwrap_or_else(|| {
+            let mut headers = request.take().map(|request| request.headers).unwrap_or_default();
+            headers.clear();
+            heads::head(StatusCode::OK, headers)
+        }))
     }
 
     /// Queues the end of the response.
@@ -572,21 +600,23 @@ impl Call {
             self.open_stream();
             let json = end_stream::write(verdict.err(), trailers);
             self.send.push_envelope(Flags::END_STREAM, Bytes::from(json));
-        } else if let Head::Open(headers) = &mut self.head {
-            let headers = or_reuse(std::mem::take(headers), &mut self.request_headers);
-            let parts = match verdict {
+        } else if let Some(mut parts) = self.take_open_head() {
+            if self.by_get {
+                heads::vary(&mut parts);
+            }
+            match verdict {
                 Ok(()) => {
                     let compression =
                         self.encoding.compression.as_ref().filter(|_| self.sent == Sent::Compressed);
-                    heads::message(headers, trailers, self.content_type.clone(), compression)
+                    heads::message(&mut parts, trailers, self.content_type.clone(), compression);
                 }
                 Err(error) => {
                     self.send.drop_not_begun();
                     self.send.push_body(Bytes::from(error_json::write(error)));
-                    heads::error(headers, trailers, error)
+                    heads::error(&mut parts, trailers, error);
                 }
-            };
-            self.head = Head::Ready(Box::new(parts));
+            }
+            self.head = Head::Ready(parts);
         }
         self.send.step(SendInput::Finish);
     }
@@ -599,7 +629,7 @@ impl Call {
                 _ => None,
             };
             match self.recv.take_data(&mut data, &self.config.limits, drain, &mut self.events) {
-                Ok(_) => return,
+                Ok(_) => return self.time_message(now),
                 Err(Fault::Misbehaved(fault)) => self.signal(now, Signal::Misbehaved(fault)),
                 Err(Fault::Drain(_)) => self.signal(now, Signal::DrainTooLarge),
             }
@@ -625,16 +655,7 @@ impl Call {
         if was_held {
             self.moved();
         }
+        self.time_message(now);
         self.settle(now);
     }
-}
-
-/// An empty map of headers gives way to one that has room and is done with.
-fn or_reuse(headers: Metadata, done: &mut Metadata) -> Metadata {
-    if !headers.is_empty() {
-        return headers;
-    }
-    let mut reused = std::mem::take(done);
-    reused.clear();
-    reused
 }

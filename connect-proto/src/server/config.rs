@@ -19,6 +19,11 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// The longest time that a call may take, whatever its client asks for. Unlimited.
     pub max_timeout: Option<Duration>,
+    /// How long a message of the request may take to come in: from its first byte to its last. The one request message of
+    /// a unary call or a server stream is awaited from the start of the call to the end of the request. A stream that is
+    /// silent between messages is not limited, and time in which the application does not read, so that flow control
+    /// holds the client back, does not count. 60 s.
+    pub message_timeout: Option<Duration>,
 }
 
 impl Default for ServerConfig {
@@ -28,6 +33,7 @@ impl Default for ServerConfig {
             compress_from: 1024,
             limits: Limits::default(),
             max_timeout: None,
+            message_timeout: Some(Duration::from_secs(60)),
         }
     }
 }

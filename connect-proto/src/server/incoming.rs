@@ -157,7 +157,7 @@ impl Incoming {
         let deadline = timeout.map(|timeout| self.at.saturating_add(timeout));
         let mut opening = self.opening(&named, response_compression);
         opening.deadline = deadline;
-        opening.headers = self.parts.headers;
+        opening.request = Some(self.parts);
         let query = match self.form {
             Form::Get(Ok(query)) => Some(query.message),
             _ => None,
@@ -178,13 +178,14 @@ impl Incoming {
         Opening {
             streaming,
             http2: self.parts.version >= Version::HTTP_2,
+            by_get: self.parts.method == Method::GET,
             // The codec was read from a content type, so it can be written into one.
             content_type: self
                 .codec()
                 .and_then(|codec| media_type::write(streaming, codec).ok())
                 .unwrap_or(OCTETS),
             compression,
-            headers: Metadata::new(),
+            request: None,
             deadline: None,
             // Whether it is well-formed is HTTP's business.
             expected: named.content_length.and_then(|length| read_length(length.as_bytes())),
@@ -305,7 +306,7 @@ fn known_codec(name: &str) -> Cow<'static, str> {
 
 impl Refusal {
     /// An error in the protocol's form, or else a bare head.
-    fn into_opening_error(self) -> Result<http::response::Parts, RpcError> {
+    fn into_opening_error(self) -> Result<Box<http::response::Parts>, RpcError> {
         let (status, header) = match self {
             Refusal::Error(error) => return Err(error),
             Refusal::NotFound => (StatusCode::NOT_FOUND, None),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderName, HeaderValue, StatusCode, response};
 
 use crate::compress::Compression;
@@ -10,44 +10,47 @@ use crate::error::RpcError;
 use crate::metadata::{self, Metadata};
 use crate::wire::names;
 
-/// An empty head of this status.
-pub(crate) fn head(status: StatusCode, headers: Metadata) -> response::Parts {
-    let (mut parts, ()) = http::Response::new(()).into_parts();
+/// A head of this status.
+pub(crate) fn head(status: StatusCode, headers: Metadata) -> Box<response::Parts> {
+    let mut parts = Box::new(http::Response::new(()).into_parts().0);
     parts.status = status;
     parts.headers = headers;
     parts
 }
 
+/// What answers a GET may be cached, but its compression depends on the request.
+pub(crate) fn vary(parts: &mut response::Parts) {
+    parts.headers.append(VARY, ACCEPT_ENCODING.into());
+}
+
 /// A unary response that carries a message (Connect protocol reference, "Unary-Response").
 pub(crate) fn message(
-    mut headers: Metadata,
+    parts: &mut response::Parts,
     trailers: &Metadata,
     content_type: HeaderValue,
     compression: Option<&Arc<dyn Compression>>,
-) -> response::Parts {
-    headers.insert(CONTENT_TYPE, content_type);
-    insert_name(&mut headers, CONTENT_ENCODING, compression);
-    metadata::add_trailers(&mut headers, trailers);
-    head(StatusCode::OK, headers)
+) {
+    parts.headers.insert(CONTENT_TYPE, content_type);
+    insert_name(&mut parts.headers, CONTENT_ENCODING, compression);
+    metadata::add_trailers(&mut parts.headers, trailers);
 }
 
 /// A unary response that carries an error.
-pub(crate) fn error(mut headers: Metadata, trailers: &Metadata, error: &RpcError) -> response::Parts {
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    metadata::add_trailers(&mut headers, trailers);
-    metadata::add_trailers(&mut headers, error.metadata());
-    head(error.code().http_status(), headers)
+pub(crate) fn error(parts: &mut response::Parts, trailers: &Metadata, error: &RpcError) {
+    parts.status = error.code().http_status();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    metadata::add_trailers(&mut parts.headers, trailers);
+    metadata::add_trailers(&mut parts.headers, error.metadata());
 }
 
 /// The head of a stream, which always succeeds ("Streaming-Response").
 pub(crate) fn stream(
-    mut headers: Metadata,
+    parts: &mut response::Parts,
     content_type: HeaderValue,
     compression: Option<&Arc<dyn Compression>>,
-) -> response::Parts {
-    headers.insert(CONTENT_TYPE, content_type);
-    insert_name(&mut headers, names::CONTENT_ENCODING, compression);
-    head(StatusCode::OK, headers)
+) {
+    parts.headers.insert(CONTENT_TYPE, content_type);
+    insert_name(&mut parts.headers, names::CONTENT_ENCODING, compression);
 }
 
 fn insert_name(headers: &mut Metadata, name: HeaderName, compression: Option<&Arc<dyn Compression>>) {

@@ -3,4 +3,5 @@
 mod answering;
 mod incoming;
 mod life;
+mod message_timeout;
 mod requests;

@@ -93,7 +93,7 @@ fn from_fields(mut fields: Map<String, Value>) -> Option<EndStream> {
         Some(Value::Object(fields)) => Some(error_json::from_fields(fields, Code::Unknown)?),
         Some(_) => return None,
     };
-    let error = error.map(|error| error.with_metadata(metadata.clone()));
+    let error = error.map(|error| error.with_metadata(metadata.clone()).remote());
     Some(EndStream { error, metadata })
 }
 

@@ -59,7 +59,13 @@ pub fn read(body: &[u8], status: StatusCode) -> RpcError {
         Some(Value::Object(fields)) => from_fields(fields, code),
         _ => None,
     };
-    error.unwrap_or_else(|| RpcError::new(code, format!("HTTP status {}", status.as_u16())))
+    error.unwrap_or_else(|| of_status(status)).remote()
+}
+
+/// The error that an HTTP status stands for when the response has no Connect error of its own.
+pub(crate) fn of_status(status: StatusCode) -> RpcError {
+    let status = status.as_u16();
+    RpcError::new(Code::from_http_status(status), format!("HTTP status {status}")).remote()
 }
 
 /// Writes the error's JSON object.

@@ -4,6 +4,7 @@ mod close;
 mod ends;
 mod kinds;
 mod options;
+mod tls;
 
 use std::sync::Arc;
 
@@ -17,15 +18,20 @@ use crate::Failure;
 use crate::message::Codec;
 use crate::report::{Report, same};
 use crate::service::procedure;
+use crate::transport::{Authority, Certificates, Transport};
 
-/// Runs all cases that the protocol can carry, one after the other.
-pub(crate) async fn run(runtime: Arc<dyn Runtime>, protocol: Protocol, url: &str) -> Report {
-    let peer = Peer { runtime: runtime.clone(), url: url.to_owned(), protocol };
+/// Runs all cases that the transport can carry, one after the other.
+pub(crate) async fn run(runtime: Arc<dyn Runtime>, transport: Transport, url: &str) -> Report {
+    let Transport { protocol, certificates } = transport;
+    let peer = Peer { runtime: runtime.clone(), url: url.to_owned(), protocol, certificates };
     let mut report = Report::new(runtime);
     kinds::run(&peer, &mut report).await;
     options::run(&peer, &mut report).await;
     ends::run(&peer, &mut report).await;
     close::run(&peer, &mut report).await;
+    if let Some(certificates) = &peer.certificates {
+        tls::run(&peer, certificates, &mut report).await;
+    }
     report
 }
 
@@ -34,14 +40,30 @@ struct Peer {
     runtime: Arc<dyn Runtime>,
     url: String,
     protocol: Protocol,
+    /// `None` in the clear.
+    certificates: Option<Certificates>,
 }
 
 impl Peer {
     /// A way to it, with connections of its own.
     fn client(&self, codec: Codec) -> Result<Client, Failure> {
-        let mut config = ChannelConfig::new(&self.url, codec.name())?;
-        config.pool.protocol = self.protocol;
-        Ok(Client { channel: Channel::new(self.runtime.clone(), config), codec })
+        let config = match &self.certificates {
+            None => {
+                let mut config = ChannelConfig::new(&self.url, codec.name())?;
+                config.pool.protocol = self.protocol;
+                config
+            }
+            // Both versions of HTTP are offered, and the peer takes the one that it has.
+            Some(certificates) => {
+                let tls = certificates.client(Authority::Known, Some(Authority::Known))?;
+                ChannelConfig::with_tls(&self.url, codec.name(), tls)?
+            }
+        };
+        Ok(self.client_of(config, codec))
+    }
+
+    fn client_of(&self, config: ChannelConfig, codec: Codec) -> Client {
+        Client { channel: Channel::new(self.runtime.clone(), config), codec }
     }
 }
 

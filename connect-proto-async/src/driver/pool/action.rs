@@ -57,6 +57,8 @@ pub(crate) enum Action<C, W> {
     Fail(W, Failure),
     /// Let a connection end with the calls it has.
     ShutDown(C),
+    /// Abort what is drained on a connection, and let it end.
+    Cut(C),
 }
 
 /// Why a call gets no connection.
@@ -68,6 +70,8 @@ pub(crate) enum Failure {
     DialFailed(Arc<io::Error>),
     #[error("no connection could be made in time")]
     ConnectTimeout,
+    #[error("no connection could be made: the runtime has stopped")]
+    Stopped,
     #[error("no connection took the call")]
     NotTaken,
     #[error("the channel is shut down")]

@@ -19,19 +19,22 @@ pub struct PoolConfig {
     /// What is spoken where the connection itself does not decide it. HTTP/1.1.
     pub protocol: Protocol,
     /// Connections over HTTP/1.1 at once, those included that are being made or are closing. It is also how many calls
-    /// get on at once. 256; 0 counts as 1.
+    /// get on at once. When a call waits for a place, the response that has been drained for longest after a close is
+    /// aborted to make one. 256; 0 counts as 1.
     pub max_http1_connections: usize,
     /// Connections over HTTP/2 that calls are spread over. Another is made only when those there can carry no more.
     /// Those that only carry their last calls come on top. 1; 0 counts as 1.
     pub http2_connections: usize,
     /// How long making a connection may take. 10 s.
     pub connect_timeout: Duration,
-    /// How long a connection without calls is kept; `None` for ever. 90 s.
+    /// How long a connection without calls is kept; `None` for ever. 30 s: less than the 60 s that servers and proxies
+    /// commonly allow, this crate's server over HTTP/1.1 among them, so that it is this side that gives a connection up. A
+    /// request that meets the server's close fails, and only what certainly was not processed is made again.
     pub idle_timeout: Option<Duration>,
     /// The age at which a connection gets no more calls and ends with those that it has. No limit.
     pub max_age: Option<Duration>,
-    /// Calls that may wait for a connection; one more is refused as resource exhausted. 1,000; with 0 a call gets on at
-    /// once or not at all, so that no connection is ever made.
+    /// Calls that may wait for a connection, also while it is made for them; one more is refused as resource exhausted.
+    /// 1,000; 0 counts as 1.
     pub max_waiting: usize,
 }
 
@@ -42,7 +45,7 @@ impl Default for PoolConfig {
             max_http1_connections: 256,
             http2_connections: 1,
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Some(Duration::from_secs(90)),
+            idle_timeout: Some(Duration::from_secs(30)),
             max_age: None,
             max_waiting: 1000,
         }
@@ -53,12 +56,15 @@ impl Default for PoolConfig {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct PoolCounters {
+    /// Calls that were made. What is more than the [closes](crate::Traffic::closes) of the channel is under way.
+    pub calls: u64,
     /// Connections that it began to make.
     pub dials: u64,
     /// How many of those came to nothing, be it by the connect timeout.
     pub dial_failures: u64,
     /// Calls that were put on a connection which had carried one before.
     pub reuses: u64,
-    /// Connections that were taken out while they could still be open: idle for too long, too old, or suspected dead.
+    /// Connections that were taken out while they could still be open: idle for too long, too old, suspected dead, or
+    /// draining while a call waited for their place.
     pub evictions: u64,
 }

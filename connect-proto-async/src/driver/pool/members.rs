@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use connect_proto::Instant;
 
-use super::Protocol;
+use super::{Protocol, Ticket};
 
 /// Names a connection of a pool, from its dial to its end. None is used twice.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -18,8 +18,8 @@ pub(super) enum Member<C> {
     Dialling { until: Instant },
     /// It gets calls.
     Open(Open<C>),
-    /// It gets no more calls, and counts until it has ended.
-    Closing { born: Instant },
+    /// It gets no more calls, and counts until it has ended: soon, if it was cut.
+    Closing { born: Instant, is_cut: bool },
 }
 
 /// A connection that gets calls.
@@ -37,6 +37,10 @@ pub(super) struct Open<C> {
     pub(super) room: Room,
     /// Its place in the order of use; 0 before its first call.
     pub(super) used: u64,
+    /// The last call that it was given.
+    pub(super) carries: Option<Ticket>,
+    /// Over HTTP/1.1: since when the response of a call that was closed is drained.
+    pub(super) drains: Option<Instant>,
 }
 
 /// What a connection has said of its room for another call.
@@ -94,6 +98,13 @@ impl<C> Member<C> {
             Member::Dialling { .. } | Member::Closing { .. } => None,
         }
     }
+
+    fn drains(&self) -> Option<Instant> {
+        match self {
+            Member::Open(open) => open.drains,
+            Member::Dialling { .. } | Member::Closing { .. } => None,
+        }
+    }
 }
 
 /// The connections by name. They are changed through its methods alone, so that timers, ranks and counts always follow
@@ -103,8 +114,10 @@ pub(super) struct Members<C> {
     all: BTreeMap<ConnectionId, Member<C>>,
     timers: BTreeSet<(Instant, ConnectionId)>,
     ranks: BTreeSet<(Rank, ConnectionId)>,
+    drains: BTreeSet<(Instant, ConnectionId)>,
     dialling: usize,
     open: usize,
+    cut: usize,
 }
 
 impl<C> Members<C> {
@@ -113,18 +126,21 @@ impl<C> Members<C> {
             all: BTreeMap::new(),
             timers: BTreeSet::new(),
             ranks: BTreeSet::new(),
+            drains: BTreeSet::new(),
             dialling: 0,
             open: 0,
+            cut: 0,
         }
     }
 
     pub(super) fn put(&mut self, id: ConnectionId, member: Member<C>) {
         replace(&mut self.timers, id, None, member.timer());
         replace(&mut self.ranks, id, None, member.rank());
+        replace(&mut self.drains, id, None, member.drains());
         match member {
             Member::Dialling { .. } => self.dialling += 1,
             Member::Open(_) => self.open += 1,
-            Member::Closing { .. } => {}
+            Member::Closing { is_cut, .. } => self.cut += usize::from(is_cut),
         }
         self.all.insert(id, member);
     }
@@ -133,10 +149,11 @@ impl<C> Members<C> {
         let member = self.all.remove(&id)?;
         replace(&mut self.timers, id, member.timer(), None);
         replace(&mut self.ranks, id, member.rank(), None);
+        replace(&mut self.drains, id, member.drains(), None);
         match member {
             Member::Dialling { .. } => self.dialling -= 1,
             Member::Open(_) => self.open -= 1,
-            Member::Closing { .. } => {}
+            Member::Closing { is_cut, .. } => self.cut -= usize::from(is_cut),
         }
         Some(member)
     }
@@ -148,16 +165,22 @@ impl<C> Members<C> {
         change: impl FnOnce(&mut Open<C>) -> T,
     ) -> Option<T> {
         let Member::Open(open) = self.all.get_mut(&id)? else { return None };
-        let (timer, rank) = (open.timer(), open.rank());
+        let (timer, rank, drains) = (open.timer(), open.rank(), open.drains);
         let result = change(open);
         replace(&mut self.timers, id, timer, open.timer());
         replace(&mut self.ranks, id, rank, open.rank());
+        replace(&mut self.drains, id, drains, open.drains);
         Some(result)
     }
 
     /// The best connection for a call.
     pub(super) fn best(&self) -> Option<(Rank, ConnectionId)> {
         self.ranks.first().copied()
+    }
+
+    /// The connection that has drained for longest.
+    pub(super) fn oldest_drain(&self) -> Option<ConnectionId> {
+        self.drains.first().map(|(_, id)| *id)
     }
 
     /// The next time at which one's time is over.
@@ -177,6 +200,11 @@ impl<C> Members<C> {
     /// How many get calls.
     pub(super) fn open(&self) -> usize {
         self.open
+    }
+
+    /// How many were cut, and have not ended.
+    pub(super) fn cut(&self) -> usize {
+        self.cut
     }
 
     /// How many there are, those included that are closing.

@@ -125,12 +125,14 @@ impl<C: Clone, W> Pool<C, W> {
                         calls: 0,
                         room: Room::Free,
                         used: 0,
+                        carries: None,
+                        drains: None,
                     }),
                 );
             }
             // It was given up.
             _ => {
-                self.members.put(id, Member::Closing { born: self.now });
+                self.members.put(id, Member::Closing { born: self.now, is_cut: false });
                 self.owed.push_back(Action::ShutDown(connection));
             }
         }
@@ -142,10 +144,31 @@ impl<C: Clone, W> Pool<C, W> {
         self.end_dial(id, &Failure::DialFailed(Arc::new(error)));
     }
 
+    /// The dial was dropped, as when a runtime stops. Others would be, too: those that wait fail, and are not dialled for.
+    pub(crate) fn dial_dropped(&mut self, now: Instant, id: ConnectionId) {
+        self.tick(now);
+        if self.end_dial(id, &Failure::Stopped) {
+            self.fail_waiting(usize::MAX, &Failure::Stopped);
+        }
+    }
+
     /// A call that was assigned to the connection has ended, and the connection can carry another.
     pub(crate) fn freed(&mut self, now: Instant, id: ConnectionId) {
         self.tick(now);
         self.end_call(id, Room::Free);
+    }
+
+    /// A call that was assigned so was closed, and what is left of its response is drained. Over HTTP/1.1 that takes the
+    /// place of a connection: it is cut, the oldest first, once a call waits for one. To be told before or after the
+    /// call's end, which makes it void.
+    pub(crate) fn draining(&mut self, now: Instant, lease: Lease) {
+        self.tick(now);
+        let now = self.now;
+        self.members.change(lease.connection, |open| {
+            if open.protocol == Protocol::Http1 && open.calls > 0 && open.carries == Some(lease.ticket) {
+                open.drains.get_or_insert(now);
+            }
+        });
     }
 
     /// Over HTTP/2: a call that is put on the connection now would have to wait there. Calls then go elsewhere if they
@@ -159,8 +182,8 @@ impl<C: Clone, W> Pool<C, W> {
         });
     }
 
-    /// The connection has not taken the call after all, or lost it before a byte of it was written. The call waits again,
-    /// in its old place, unless it was sent away too often.
+    /// The connection has not taken the call after all. The call waits again, in its old place, unless it was sent away too
+    /// often.
     pub(crate) fn refused(&mut self, now: Instant, lease: Lease, call: W, why: Refusal) {
         self.tick(now);
         let waits_for_others = match why {
@@ -196,12 +219,13 @@ impl<C: Clone, W> Pool<C, W> {
     /// once, before the connection's end.
     pub(crate) fn calm(&mut self, now: Instant, id: ConnectionId) {
         self.tick(now);
-        let born = match self.members.take(id) {
-            Some(Member::Open(Open { born, .. }) | Member::Closing { born }) => born,
+        let (born, is_cut) = match self.members.take(id) {
+            Some(Member::Open(Open { born, .. })) => (born, false),
+            Some(Member::Closing { born, is_cut }) => (born, is_cut),
             Some(dialling) => return self.members.put(id, dialling),
             None => return,
         };
-        self.members.put(id, Member::Closing { born });
+        self.members.put(id, Member::Closing { born, is_cut });
         self.pause.length = if self.now.saturating_duration_since(born) >= LIVED {
             FIRST_PAUSE
         } else {
@@ -236,6 +260,7 @@ impl<C: Clone, W> Pool<C, W> {
     /// A call wants a connection.
     pub(crate) fn open(&mut self, now: Instant, call: W) -> Assignment<C, W> {
         self.tick(now);
+        self.counters.calls += 1;
         if self.phase == Phase::ShutDown {
             return Assignment::Refused(call, Failure::ShutDown);
         }
@@ -246,7 +271,7 @@ impl<C: Clone, W> Pool<C, W> {
         {
             return Assignment::Assigned(Assigned { call, connection, lease });
         }
-        if self.waiting.len() >= self.config.max_waiting {
+        if self.waiting.len() >= self.config.max_waiting.max(1) {
             return Assignment::Refused(call, Failure::TooManyWaiting);
         }
         self.waiting.insert(ticket, Waiting { call, refusals: 0 });
@@ -268,7 +293,7 @@ impl<C: Clone, W> Pool<C, W> {
             match self.members.take(id) {
                 Some(Member::Dialling { .. }) => self.owed.push_back(Action::GiveUp(id)),
                 Some(Member::Open(open)) => {
-                    self.members.put(id, Member::Closing { born: open.born });
+                    self.members.put(id, Member::Closing { born: open.born, is_cut: false });
                     self.owed.push_back(Action::ShutDown(open.connection));
                 }
                 Some(closing) => self.members.put(id, closing),
@@ -288,6 +313,9 @@ impl<C: Clone, W> Pool<C, W> {
         if let Some((connection, lease)) = self.lease(ticket, refusals) {
             let (_, Waiting { call, .. }) = self.waiting.pop_first()?;
             return Some(Action::Assign(Assigned { call, connection, lease }));
+        }
+        if let Some(connection) = self.cut_drain() {
+            return Some(Action::Cut(connection));
         }
         if !self.lacks_dial() || self.is_paused() {
             return None;
@@ -320,6 +348,7 @@ impl<C: Clone, W> Pool<C, W> {
         let number = self.number();
         let (token, protocol, before) = self.members.change(connection, |open| {
             open.calls += 1;
+            open.carries = Some(ticket);
             (open.connection.clone(), open.protocol, std::mem::replace(&mut open.used, number))
         })?;
         self.counters.reuses += u64::from(before > 0);
@@ -384,17 +413,33 @@ impl<C: Clone, W> Pool<C, W> {
             // Without calls none can end: nothing would tell that there is room again.
             open.room = if open.calls == 0 { Room::Free } else { room };
             open.used = number;
+            open.drains = None;
             open.idle_until = idle_until;
             open.calls > 0
         });
         carries_others.unwrap_or(false)
     }
 
+    /// Over HTTP/1.1: takes the place of the connection that has drained for longest, if a call needs one.
+    fn cut_drain(&mut self) -> Option<C> {
+        let places = self.members.dialling() + self.members.cut();
+        if self.protocol != Protocol::Http1 || self.has_place() || self.waiting.len() <= places {
+            return None;
+        }
+        let id = self.members.oldest_drain()?;
+        self.counters.evictions += 1;
+        self.end_open(id, true)
+    }
+
     /// A connection gets no more calls.
     fn close(&mut self, id: ConnectionId) -> Option<C> {
+        self.end_open(id, false)
+    }
+
+    fn end_open(&mut self, id: ConnectionId, is_cut: bool) -> Option<C> {
         match self.members.take(id)? {
             Member::Open(Open { connection, born, .. }) => {
-                self.members.put(id, Member::Closing { born });
+                self.members.put(id, Member::Closing { born, is_cut });
                 Some(connection)
             }
             other => {

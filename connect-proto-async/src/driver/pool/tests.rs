@@ -87,6 +87,7 @@ impl Scene {
                 Action::Assign(assigned) => self.assigned(assigned),
                 Action::Fail(call, why) => format!("{call} fails: {why}"),
                 Action::ShutDown(connection) => format!("shut down {connection}"),
+                Action::Cut(connection) => format!("cut {connection}"),
             });
         }
         told
@@ -117,6 +118,11 @@ impl Scene {
 
     fn freed(&mut self, number: usize) -> Vec<String> {
         self.pool.freed(self.now, self.id(number));
+        self.actions()
+    }
+
+    fn draining(&mut self, call: &'static str) -> Vec<String> {
+        self.pool.draining(self.now, self.leases[call]);
         self.actions()
     }
 

@@ -11,6 +11,8 @@ use connect_proto::connection::CallClosed;
 use connect_proto::error::{CloseReason, Code, LostKind, ResetCode, RpcError};
 use connect_proto::message::Outbound;
 use connect_proto::metadata::Metadata;
+use http::HeaderValue;
+use http::header::IntoHeaderName;
 
 use super::connections::Connections;
 use super::{Receiver, Sender};
@@ -36,6 +38,23 @@ impl CallBuilder {
     /// told what is left of it when the call goes out.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.request.timeout = Some(timeout);
+        self
+    }
+
+    /// Adds a header to the metadata to send.
+    ///
+    /// ```
+    /// # use connect_proto_async::{CallBuilder, HeaderValue};
+    /// # fn example(call: CallBuilder) -> CallBuilder {
+    /// call.header("x-tenant", HeaderValue::from_static("acme")).header("x-attempt", 2)
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is a `&'static str` that is not one of a header, in lower case. A name that is made at run time goes
+    /// through [`HeaderName`](http::HeaderName).
+    pub fn header(mut self, name: impl IntoHeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.request.metadata.append(name, value.into());
         self
     }
 
@@ -73,7 +92,9 @@ impl CallBuilder {
             Ok(response) => return Ok(response),
             Err(error) => error,
         };
-        if failed.code() != Code::Unavailable || !may_try_again(receiver.ended().await.closed) {
+        // A call that the server has answered may take longer to its end, and was processed anyway.
+        let is_candidate = failed.code() == Code::Unavailable && receiver.is_over();
+        if !is_candidate || !may_try_again(receiver.ended().await.closed) {
             return Err(failed);
         }
         self.attempt(deadline, message)?.response().await

@@ -21,7 +21,7 @@ use crate::driver::runtime::{Address, Runtime};
 use crate::driver::shared::BACKSTOP;
 use crate::driver::traffic::Traffic;
 #[cfg(feature = "tls")]
-use crate::tls::rustls::pki_types::ServerName;
+use crate::tls::{ClientTls, rustls::pki_types::ServerName};
 
 /// What a channel connects to, and what its connections and its calls may cost.
 #[derive(Clone, Debug)]
@@ -29,12 +29,9 @@ use crate::tls::rustls::pki_types::ServerName;
 pub struct ChannelConfig {
     /// Where to connect to. By default the host and port of the URI.
     pub address: Address,
-    /// How TLS is spoken, with the host of the URI as the server's name. An `https` URI needs it, others do not use it.
+    /// How TLS is spoken, if the URI is of `https`.
     #[cfg(feature = "tls")]
-    pub tls: Option<crate::tls::ClientTls>,
-    /// The server's name for TLS, if the URI is of `https`.
-    #[cfg(feature = "tls")]
-    server_name: Option<ServerName<'static>>,
+    secure: Option<Secure>,
     /// How connections are made, kept and given up; HTTP/1.1 or HTTP/2.
     pub pool: PoolConfig,
     /// The limits of each connection.
@@ -51,11 +48,20 @@ pub enum ConfigError {
     #[error("invalid URI: {0}")]
     Invalid(#[from] http::uri::InvalidUri),
     /// Its scheme is not one that can be spoken here.
-    #[error("the URI's scheme is not {}", if cfg!(feature = "tls") { "http or https" } else { "http" })]
+    #[error("the URI's scheme is not http or https")]
     Scheme,
+    /// It is of `https`, and TLS was not asked for.
+    #[error("an https URI needs TLS: ChannelConfig::with_tls, of the feature tls")]
+    WithoutTls,
+    /// TLS was asked for, and it is not of `https`.
+    #[error("TLS needs an https URI")]
+    NotHttps,
     /// It has no host, or more than a scheme, a host and a port; or, of a Unix socket, no path.
     #[error("the URI is not of the form http://host:port, https://host:port or unix:/path")]
     Form,
+    /// Its port is not a number from 0 to 65535.
+    #[error("the URI's port is not a number from 0 to 65535")]
+    Port,
     /// The codec's name is not one.
     #[error(transparent)]
     Codec(#[from] ApiMisuse),
@@ -63,47 +69,65 @@ pub enum ConfigError {
 
 impl ChannelConfig {
     /// The defaults, for the server at a URI such as `http://127.0.0.1:8080` or, at a Unix socket, `unix:/run/greet.sock`,
-    /// with messages in a codec such as `proto`. With the feature `tls` it may be of `https`.
+    /// with messages in a codec such as `proto`.
     ///
     /// # Errors
-    /// What is wrong with the URI or with the codec's name.
+    /// What is wrong with the URI or with the codec's name. An `https` URI is [`ConfigError::WithoutTls`]: it is for
+    /// `with_tls`.
     pub fn new(uri: &str, codec: &str) -> Result<Self, ConfigError> {
+        match ChannelConfig::parse(uri, codec)? {
+            (_, scheme) if scheme == Scheme::HTTPS => Err(ConfigError::WithoutTls),
+            (config, _) => Ok(config),
+        }
+    }
+
+    /// The defaults, for the server at an `https` URI, with the URI's host as the server's name.
+    ///
+    /// # Errors
+    /// As for [`new`](ChannelConfig::new). A URI that is not of `https` is [`ConfigError::NotHttps`]: calls would go in plain
+    /// text.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(uri: &str, codec: &str, tls: ClientTls) -> Result<Self, ConfigError> {
+        let (mut config, scheme) = ChannelConfig::parse(uri, codec)?;
+        let Address::Tcp { host, .. } = &config.address else { return Err(ConfigError::NotHttps) };
+        if scheme != Scheme::HTTPS {
+            return Err(ConfigError::NotHttps);
+        }
+        let name = ServerName::try_from(host.clone()).map_err(|_| ConfigError::Form)?;
+        config.secure = Some(Secure { tls, name });
+        Ok(config)
+    }
+
+    fn parse(uri: &str, codec: &str) -> Result<(Self, Scheme), ConfigError> {
         if uri.starts_with("unix:") {
             let Ok(address @ Address::Unix(_)) = uri.parse() else { return Err(ConfigError::Form) };
             // A socket has no authority of its own.
             let calls = CallConfig::new(Scheme::HTTP, Authority::from_static("localhost"), codec)?;
-            return Ok(ChannelConfig::at(address, calls));
+            return Ok((ChannelConfig::at(address, calls), Scheme::HTTP));
         }
         let uri: Uri = uri.parse()?;
         let parts = uri.into_parts();
         let scheme = parts.scheme.ok_or(ConfigError::Form)?;
         let default_port = match scheme.as_str() {
             "http" => 80,
-            "https" if cfg!(feature = "tls") => 443,
+            "https" => 443,
             _ => return Err(ConfigError::Scheme),
         };
         let authority = parts.authority.ok_or(ConfigError::Form)?;
         if parts.path_and_query.is_some_and(|path| path != "/") || authority.as_str().contains('@') {
             return Err(ConfigError::Form);
         }
+        let port = port(&authority)?.unwrap_or(default_port);
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        #[cfg(feature = "tls")]
-        let server_name = server_name(&scheme, &host)?;
-        let address = Address::Tcp { host, port: authority.port_u16().unwrap_or(default_port) };
-        Ok(ChannelConfig {
-            #[cfg(feature = "tls")]
-            server_name,
-            ..ChannelConfig::at(address, CallConfig::new(scheme, authority, codec)?)
-        })
+        let calls = CallConfig::new(scheme.clone(), authority, codec)?;
+        Ok((ChannelConfig::at(Address::Tcp { host, port }, calls), scheme))
     }
 
     fn at(address: Address, calls: CallConfig) -> Self {
         ChannelConfig {
             address,
             #[cfg(feature = "tls")]
-            tls: None,
-            #[cfg(feature = "tls")]
-            server_name: None,
+            secure: None,
             pool: PoolConfig::default(),
             connection: ConnectionConfig::default(),
             calls,
@@ -111,10 +135,13 @@ impl ChannelConfig {
     }
 }
 
-#[cfg(feature = "tls")]
-fn server_name(scheme: &Scheme, host: &str) -> Result<Option<ServerName<'static>>, ConfigError> {
-    let is_secure = *scheme == Scheme::HTTPS;
-    is_secure.then(|| ServerName::try_from(host.to_owned())).transpose().map_err(|_| ConfigError::Form)
+/// The port; `None` if there is none, or an empty one. What is no number must not become the default.
+fn port(authority: &Authority) -> Result<Option<u16>, ConfigError> {
+    let port = authority.as_str().strip_prefix(authority.host()).and_then(|rest| rest.strip_prefix(':'));
+    let Some(port) = port.filter(|port| !port.is_empty()) else { return Ok(None) };
+    // The standard library takes a sign, too.
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.parse().ok().filter(|_| is_number).map(Some).ok_or(ConfigError::Port)
 }
 
 /// A client's way to a server: makes calls, on connections that it makes, keeps and gives up as needed.
@@ -133,7 +160,7 @@ impl Channel {
             address: config.address,
             protocol: config.pool.protocol,
             #[cfg(feature = "tls")]
-            secure: config.server_name.map(|name| Secure { tls: config.tls, name }),
+            secure: config.secure,
         };
         let connections = Connections::new(runtime, target, config.pool, config.connection);
         Channel { connections, calls: Arc::new(config.calls) }
@@ -182,6 +209,12 @@ impl Channel {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.connections.meter().traffic()
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.alive().len()
     }
 
     /// What its connections have been through so far.

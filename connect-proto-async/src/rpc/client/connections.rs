@@ -157,6 +157,15 @@ impl Connections {
         });
     }
 
+    /// A dial was dropped with its runtime.
+    pub(super) fn dial_dropped(self: &Arc<Self>, id: ConnectionId) {
+        self.tell(|state, now| {
+            state.dials.remove(&id);
+            state.pool.dial_dropped(now, id);
+            None
+        });
+    }
+
     /// A call has ended on its connection. To be told once for each.
     pub(super) fn call_ended(self: &Arc<Self>, id: ConnectionId, closed: &CallClosed, is_suspect: bool) {
         self.connection(|pool, now| match closed.fate {
@@ -287,7 +296,7 @@ impl Connections {
                 }
             }
             Action::Assign(Assigned { call: slot, connection, lease }) => {
-                match slot.attach(&connection, lease.connection) {
+                match slot.attach(&connection, lease) {
                     Ok(Some(false)) if lease.protocol == Protocol::Http2 => self.decide(
                         |state, now| {
                             state.pool.filled(now, lease.connection);
@@ -321,6 +330,9 @@ impl Connections {
             }
             Action::Fail(slot, why) => slot.fail(error_of(&why)),
             Action::ShutDown(shared) => shared.retire(),
+            Action::Cut(shared) => {
+                shared.command(|state, now| state.connection.shut_down(now, Duration::ZERO));
+            }
         }
     }
 }

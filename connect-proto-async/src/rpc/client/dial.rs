@@ -76,13 +76,13 @@ impl Future for Dial {
     }
 }
 
-/// A dial that is dropped with its runtime has failed.
+/// A dial that is dropped with its runtime has failed, and so would any other: it would be dropped as it is spawned.
 impl Drop for Dial {
     fn drop(&mut self) {
         if !self.is_done
             && let Some(connections) = self.connections.upgrade()
         {
-            connections.dialled(self.id, Err(io::Error::other("the runtime has stopped")));
+            connections.dial_dropped(self.id);
         }
     }
 }
@@ -110,7 +110,7 @@ fn begin(
 fn back_off(config: &ConnectionConfig, steps: u32) -> ConnectionConfig {
     let mut config = config.clone();
     if steps > 0 && config.http2.keep_alive.is_some() {
-        let limits = Arc::make_mut(&mut config.http2);
+        let limits = &mut config.http2;
         for _ in 0..steps {
             limits.keep_alive = limits.keep_alive.map(|keep_alive| keep_alive.backed_off());
         }

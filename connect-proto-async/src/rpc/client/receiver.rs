@@ -1,5 +1,6 @@
 //! The receiving half of a call.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,6 @@ use futures_core::Stream;
 use super::Ending;
 use super::slot::Slot;
 use crate::rpc::Response;
-use crate::rpc::inbox::Inbox;
 use crate::trace::CallSpan;
 
 /// The receiving half of a client's call, which is the call itself: dropped before the verdict, it aborts the call.
@@ -22,7 +22,8 @@ use crate::trace::CallSpan;
 #[derive(Debug)]
 pub struct Receiver {
     slot: Arc<Slot>,
-    inbox: Inbox,
+    /// Events that were taken and not looked at yet.
+    inbox: VecDeque<Event>,
     headers: Option<Metadata>,
     stage: Stage,
     span: CallSpan,
@@ -39,7 +40,7 @@ enum Stage {
 
 impl Receiver {
     pub(super) fn new(slot: Arc<Slot>, span: CallSpan) -> Self {
-        Receiver { slot, inbox: Inbox::new(), headers: None, stage: Stage::Open, span }
+        Receiver { slot, inbox: VecDeque::new(), headers: None, stage: Stage::Open, span }
     }
 
     /// The response's headers, once they have come.
@@ -121,6 +122,11 @@ impl Receiver {
     pub fn ended(mut self) -> Ending {
         self.slot.ignore_events();
         self.leave()
+    }
+
+    /// Whether the call is over, so that its end waits for nobody.
+    pub(super) fn is_over(&self) -> bool {
+        self.slot.is_over()
     }
 
     fn leave(&mut self) -> Ending {

@@ -1,5 +1,6 @@
 //! A client's call, wherever it is: without a connection, on one, or over.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -13,11 +14,11 @@ use connect_proto::metadata::Metadata;
 
 use super::CallEnd;
 use super::connections::Connections;
-use crate::driver::pool::{ConnectionId, Refusal, Ticket};
+use crate::driver::pool::{Lease, Protocol, Refusal, Ticket};
 use crate::driver::shared::{self, Shared, Wait, Waiters};
 use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
-use crate::rpc::inbox::{self, Inbox};
+use crate::rpc::inbox::Batch;
 
 /// A call, shared by its handles and, as long as it waits for a connection, by the pool.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ struct State {
 #[allow(clippy::large_enum_variant, reason = "every call begins as the large one")]
 enum Place {
     Waiting { call: Call, ticket: Option<Ticket> },
-    Live { shared: Arc<Shared<Client>>, id: CallId, on: ConnectionId },
+    Live { shared: Arc<Shared<Client>>, id: CallId, on: Lease },
     Over(CallClosed),
 }
 
@@ -85,11 +86,7 @@ impl Slot {
 
     /// Puts the call on a connection; whether that could take another one at once. `None` if the call has ended meanwhile,
     /// or ends by this.
-    pub(super) fn attach(
-        &self,
-        shared: &Arc<Shared<Client>>,
-        on: ConnectionId,
-    ) -> Result<Option<bool>, Refusal> {
+    pub(super) fn attach(&self, shared: &Arc<Shared<Client>>, on: Lease) -> Result<Option<bool>, Refusal> {
         let mut state = self.lock();
         let Place::Waiting { call, .. } = &state.place else { return Ok(None) };
         if call.is_terminal() {
@@ -197,18 +194,18 @@ impl Slot {
     }
 
     /// Takes events into an empty inbox, or leaves a waker. False once the call is over and there are no more.
-    pub(super) fn poll_fill(&self, events: &mut Inbox, cx: &Context<'_>) -> Poll<bool> {
+    pub(super) fn poll_fill(&self, events: &mut VecDeque<Event>, cx: &Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         let State { place, waiters, why, .. } = &mut *state;
         match place {
             Place::Waiting { call, .. } => {
-                inbox::fill(events, || {
-                    let event = call.poll_event()?;
-                    Some(match (event, &mut *why) {
+                while let Some(event) = call.poll_event() {
+                    events.push_back(match (event, &*why) {
+                        (Event::Writable, _) => continue,
                         (Event::Finished(Err(_)), Some(why)) => Event::Finished(Err(why.clone())),
                         (event, _) => event,
-                    })
-                });
+                    });
+                }
                 if events.is_empty() {
                     waiters.wait(Wait::Receive, cx);
                     return Poll::Pending;
@@ -224,7 +221,9 @@ impl Slot {
                 let (mut wakers, mut is_suspect) = (Vec::new(), false);
                 let (there, closed) = shared.command(|connection, now| {
                     let Some(mut call) = connection.connection.call(*id) else { return (false, None) };
-                    if inbox::fill(events, || call.poll_event(now)) {
+                    let mut batch = Batch::default();
+                    call.poll_events(now, |event| batch.take(event, |event| events.push_back(event)));
+                    if batch.is_writable {
                         wakers.extend(connection.take_sender(*id));
                     }
                     if events.is_empty() {
@@ -244,7 +243,7 @@ impl Slot {
                     let on = *on;
                     state.place = Place::Over(closed);
                     drop(state);
-                    self.connections.call_ended(on, &closed, is_suspect);
+                    self.connections.call_ended(on.connection, &closed, is_suspect);
                 }
                 wakers.into_iter().for_each(Waker::wake);
                 if there && closed.is_none() && events.is_empty() {
@@ -306,6 +305,11 @@ impl Slot {
                 }
             },
         );
+        let lease = match &self.lock().place {
+            Place::Live { on, .. } if on.protocol == Protocol::Http1 => *on,
+            _ => return,
+        };
+        self.connections.connection(|pool, now| pool.draining(now, lease));
     }
 
     /// Aborts the call; its end alone still matters.
@@ -400,6 +404,18 @@ impl Slot {
         };
         *place = Place::Over(closed);
         Poll::Ready(CallEnd { closed, verdict: verdict.take() })
+    }
+
+    /// Whether the call is over, though its end may not have been told yet.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.lock().place {
+            Place::Waiting { call, .. } => call.is_terminal(),
+            Place::Live { shared, id, .. } => {
+                let mut connection = shared.lock();
+                connection.connection.call(*id).is_none_or(|call| call.state() == Phase::Closed)
+            }
+            Place::Over(_) => true,
+        }
     }
 
     /// The reason for which the call is over, as far as that is known.

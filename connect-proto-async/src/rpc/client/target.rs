@@ -19,7 +19,7 @@ pub(super) struct Target {
 #[cfg(feature = "tls")]
 #[derive(Clone, Debug)]
 pub(super) struct Secure {
-    pub(super) tls: Option<crate::tls::ClientTls>,
+    pub(super) tls: crate::tls::ClientTls,
     pub(super) name: crate::tls::rustls::pki_types::ServerName<'static>,
 }
 
@@ -27,9 +27,7 @@ impl Target {
     /// What will probably be spoken.
     pub(super) fn expected(&self) -> Protocol {
         #[cfg(feature = "tls")]
-        if let Some(Secure { tls: Some(tls), .. }) = &self.secure
-            && tls.offers_http2()
-        {
+        if self.secure.as_ref().is_some_and(|secure| secure.tls.offers_http2()) {
             return Protocol::Http2;
         }
         self.protocol
@@ -58,12 +56,8 @@ impl Secure {
         address: &Address,
         connecting: BoxFuture<io::Result<BoxStream>>,
     ) -> io::Result<(BoxStream, Option<Protocol>)> {
-        let Some(tls) = self.tls else {
-            let error = "the URI's scheme is https, but ChannelConfig::tls is not set";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
-        };
         let stream = connecting.await?;
-        tls.connect(self.name, stream).await.map_err(|error| {
+        self.tls.connect(self.name, stream).await.map_err(|error| {
             io::Error::new(error.kind(), format!("TLS handshake with {address} failed: {error}"))
         })
     }

@@ -60,12 +60,19 @@ impl Context {
         self.deadline.map(|deadline| deadline.saturating_duration_since(self.call.now()))
     }
 
-    /// Ready once the call has ended: under its handler, since the client has given up or is gone or the time is up, or by
+    /// Ready once the call has ended, or at once if it has by now: under its handler, since the client has given up or is gone or the time is up, or by
     /// the handler's answer. The reason says which.
     ///
     /// A handler needs it only for work that it has handed to others: it is itself polled once more when that happens, and
     /// dropped if it is not done then.
     pub fn ended(&self) -> Ended {
         Ended::new(&self.call)
+    }
+}
+
+/// As long as somebody may ask for it, the end is kept.
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.call.forget();
     }
 }

@@ -1,5 +1,6 @@
 //! A server's call, as its handler holds it.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +10,14 @@ use bytes::Bytes;
 use connect_proto::call::{self, Event};
 use connect_proto::connection::{CallId, Server};
 use connect_proto::error::{ApiMisuse, CloseReason, Code, LostKind, RpcError};
-use connect_proto::message::{Encoding, Outbound};
+use connect_proto::message::{Encoding, Inbound, Outbound};
 use connect_proto::metadata::Metadata;
 use futures_core::Stream;
 
 use super::{Conclusion, Outcome};
 use crate::driver::shared::{Shared, Wait};
 use crate::rpc::SendError;
-use crate::rpc::inbox::{self, Inbox};
+use crate::rpc::inbox::Batch;
 
 /// Names a call on its connection, from anywhere.
 #[derive(Clone, Debug)]
@@ -28,6 +29,11 @@ pub(crate) struct CallRef {
 impl CallRef {
     pub(crate) fn new(shared: Arc<Shared<Server>>, id: CallId) -> Self {
         CallRef { shared, id }
+    }
+
+    /// Whoever might have asked for the call's end has gone.
+    pub(super) fn forget(&self) {
+        self.shared.lock().forget(self.id);
     }
 
     pub(super) fn now(&self) -> connect_proto::Instant {
@@ -90,13 +96,17 @@ fn internal(error: &dyn std::error::Error) -> RpcError {
 #[derive(Debug)]
 pub struct Requests {
     call: CallRef,
-    inbox: Inbox,
+    /// Messages that were taken and not returned yet.
+    inbox: VecDeque<Inbound>,
+    /// What comes after them.
     end: Option<Result<(), RpcError>>,
+    /// As a stream: whether the error was returned.
+    is_over: bool,
 }
 
 impl Requests {
     pub(super) fn new(call: CallRef) -> Self {
-        Requests { call, inbox: Inbox::new(), end: None }
+        Requests { call, inbox: VecDeque::new(), end: None, is_over: false }
     }
 
     /// The next message; `None` once the client has sent its last one.
@@ -118,46 +128,57 @@ impl Requests {
 
     fn poll_recv(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Bytes>, RpcError>> {
         loop {
-            if let Some(end) = &self.end {
-                return Poll::Ready(end.clone().map(|()| None));
-            }
-            match self.inbox.pop_front() {
-                Some(Event::Message(message)) => match message.decode() {
-                    Ok(message) => return Poll::Ready(Ok(Some(message))),
-                    Err(fault) => self.call.shared.command(|state, now| {
-                        if let Some(mut call) = state.connection.call(self.call.id) {
-                            call.reject(now, fault);
-                        }
-                    }),
-                },
-                Some(Event::PeerHalfClosed) => self.end = Some(Ok(())),
-                Some(Event::Finished(verdict)) => self.end = Some(verdict.map(drop)),
-                Some(_) => {}
-                None => ready!(self.fill(cx)),
+            let message = match (self.inbox.pop_front(), &self.end) {
+                (None, Some(end)) => return Poll::Ready(end.clone().map(|()| None)),
+                (None, None) => ready!(self.poll_fill(cx)),
+                (message, _) => message,
+            };
+            match message.map(Inbound::decode) {
+                Some(Ok(message)) => return Poll::Ready(Ok(Some(message))),
+                Some(Err(fault)) => self.call.shared.command(|state, now| {
+                    if let Some(mut call) = state.connection.call(self.call.id) {
+                        call.reject(now, fault);
+                    }
+                }),
+                None => {}
             }
         }
     }
 
-    fn fill(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let CallRef { shared, id } = &self.call;
-        let filled = shared.command(|state, now| {
-            let mut call = state.connection.call(*id)?;
-            let is_writable = inbox::fill(&mut self.inbox, || call.poll_event(now));
-            if self.inbox.is_empty() {
-                if !state.is_looked_at(*id) {
-                    return None; // The handler has answered.
+    /// Takes a batch, and returns the first message of it: a call that has no more needs no inbox. `None` if there is only the
+    /// end.
+    fn poll_fill(&mut self, cx: &Context<'_>) -> Poll<Option<Inbound>> {
+        let Requests { call: CallRef { shared, id }, inbox, end, .. } = self;
+        let gone = || Err(RpcError::new(Code::Canceled, "the call has ended"));
+        let mut first = None;
+        let sender = shared.command(|state, now| {
+            let Some(mut call) = state.connection.call(*id) else {
+                *end = Some(gone());
+                return None;
+            };
+            let mut batch = Batch::default();
+            let mut keep = |event| match event {
+                Event::Message(message) if first.is_none() => first = Some(message),
+                Event::Message(message) => inbox.push_back(message),
+                Event::PeerHalfClosed => _ = end.get_or_insert(Ok(())),
+                Event::Finished(verdict) => _ = end.get_or_insert(verdict.map(drop)),
+                _ => {}
+            };
+            call.poll_events(now, |event| batch.take(event, &mut keep));
+            if first.is_none() && end.is_none() {
+                if state.is_looked_at(*id) {
+                    state.wait(*id, Wait::Receive, cx);
+                } else {
+                    // The handler has answered.
+                    *end = Some(gone());
                 }
-                state.wait(*id, Wait::Receive, cx);
             }
-            Some(if is_writable { state.take_sender(*id) } else { None })
+            if batch.is_writable { state.take_sender(*id) } else { None }
         });
-        match filled {
-            None => self.end = Some(Err(RpcError::new(Code::Canceled, "the call has ended"))),
-            Some(Some(sender)) => sender.wake(),
-            Some(None) if self.inbox.is_empty() => return Poll::Pending,
-            Some(None) => {}
+        if let Some(sender) = sender {
+            sender.wake();
         }
-        Poll::Ready(())
+        if first.is_none() && end.is_none() { Poll::Pending } else { Poll::Ready(first) }
     }
 }
 
@@ -166,10 +187,12 @@ impl Stream for Requests {
 
     /// As [`recv`](Requests::recv), but an error is the last item.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if matches!(self.end, Some(Err(_))) {
+        if self.is_over {
             return Poll::Ready(None);
         }
-        self.poll_recv(cx).map(Result::transpose)
+        let next = ready!(self.poll_recv(cx));
+        self.is_over = next.is_err();
+        Poll::Ready(next.transpose())
     }
 }
 
@@ -254,6 +277,6 @@ impl Future for Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.shared.lock().forget(self.0.id);
+        self.0.forget();
     }
 }

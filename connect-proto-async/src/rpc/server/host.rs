@@ -24,6 +24,9 @@ use crate::driver::shared::{Shared, State};
 use crate::driver::task::Attendant;
 use crate::trace::{self, CallSpan};
 
+/// Handlers that are begun in one turn, after which what they have answered goes out.
+pub(super) const MAX_BEGUN: usize = 32;
+
 /// Starts the calls that arrive, and runs their handlers.
 pub(super) struct Host {
     service: Arc<Service>,
@@ -57,15 +60,9 @@ impl Host {
     /// Starts or refuses a request.
     fn take(&mut self, state: &mut State<ServerRole>, now: Instant, id: CallId) {
         let Some(incoming) = state.connection.incoming(id) else { return };
-        let config = &self.service.config.calls;
+        let config = &self.service.call_config;
         let Some(procedure) = self.service.router.find(incoming.procedure()).cloned() else {
             state.connection.refuse(now, id, config, Refusal::NotFound);
-            return;
-        };
-        let Some(permit) = self.service.admit() else {
-            trace::call_shed(procedure.path());
-            let error = RpcError::new(Code::ResourceExhausted, "too many calls");
-            state.connection.refuse(now, id, config, Refusal::Error(error));
             return;
         };
         let multiplexed = incoming.version() >= Version::HTTP_2;
@@ -73,9 +70,19 @@ impl Host {
         let codec = incoming.codec().and_then(|name| procedure.codec_named(name)).unwrap_or_default();
         let query = incoming.uri().query().filter(|_| incoming.method() == Method::GET).map(str::to_owned);
         state.connection.start(now, id, config, procedure.spec());
+        // One with a bad request has ended by now, and counts for nothing.
         if let Some(mut call) = state.connection.call(id).filter(|call| call.ended().is_none()) {
+            let Some(permit) = self.service.admit() else {
+                trace::call_shed(procedure.path());
+                let error = RpcError::new(Code::ResourceExhausted, "too many calls");
+                // Without trailers there is nothing that could be wrong with it.
+                let _ = call.finish(now, Metadata::new(), Err(error));
+                return;
+            };
             let metadata = call.take_request_headers();
             let (deadline, encoding) = (call.deadline(), call.encoding());
+            // For the handler, and for its context.
+            state.join(id);
             state.join(id);
             self.started.push_back(Started {
                 id,
@@ -119,7 +126,8 @@ impl Attendant<ServerRole> for Host {
         {
             self.resident = None;
         }
-        while let Some(started) = self.started.pop_front() {
+        for _ in 0..MAX_BEGUN {
+            let Some(started) = self.started.pop_front() else { break };
             let multiplexed = started.multiplexed;
             let mut serving = self.begin(shared, started);
             // Most handlers have all they need, and are done at once.

@@ -8,6 +8,8 @@ mod host;
 mod router;
 mod service;
 mod serving;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 
 pub use context::Context;
 pub use handle::{Ended, Requests, Responses};

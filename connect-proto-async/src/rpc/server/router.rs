@@ -28,6 +28,10 @@ type Handler = dyn Fn(Context, Requests, Responses) -> Work + Send + Sync;
 /// A handler is an async function over messages as bytes, in the codec that [`Context::codec`] names. It is dropped when its
 /// call has ended under it, as any future that nobody waits for: see [`Context::ended`]. One that panics answers with
 /// [`Code::Internal`](connect_proto::error::Code::Internal).
+///
+/// A handler must not block, nor compute for long between two waits: it is polled by the task of its connection, over
+/// HTTP/2 until it waits for the first time, and meanwhile nothing else moves there. Long work is for a task or a thread
+/// of its own, such as `tokio::task::spawn_blocking` or `smol::unblock`, of which the handler awaits the result.
 #[derive(Clone, Debug)]
 pub struct Router {
     codecs: Arc<[String]>,

@@ -35,8 +35,9 @@ pub struct ServerConfig {
     /// The limits of each connection: how long a head may take, how long it may be idle, and so on.
     pub connection: ConnectionConfig,
     /// What the calls have in common: compressions, the limits of each call, the longest timeout.
-    pub calls: Arc<core::ServerConfig>,
-    /// Connections at once. With so many, no further one is accepted until one of them ends. 10,000.
+    pub calls: core::ServerConfig,
+    /// Connections at once. One more is closed as soon as it was accepted, so that its client hears of it at once, as
+    /// unavailable, and can go elsewhere. 10,000.
     pub max_connections: Option<usize>,
     /// Calls at once, over all connections. What is beyond is refused with `resource_exhausted`. Unlimited.
     pub max_calls: Option<usize>,
@@ -56,7 +57,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
             connection: ConnectionConfig::default(),
-            calls: Arc::default(),
+            calls: core::ServerConfig::default(),
             max_connections: Some(10_000),
             max_calls: None,
             max_connection_age: None,
@@ -79,8 +80,10 @@ pub struct Server {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct ServerCounters {
-    /// Connections that were accepted.
+    /// Connections that were taken.
     pub connections: u64,
+    /// Connections that were closed at once, since there were too many.
+    pub connections_shed: u64,
     /// Times that accepting failed.
     pub accept_errors: u64,
     /// TLS handshakes that failed or took too long.
@@ -108,6 +111,8 @@ pub(super) struct Service {
     runtime: Arc<dyn Runtime>,
     pub(super) router: Router,
     pub(super) config: ServerConfig,
+    /// Its `calls`, shared with each of them.
+    pub(super) call_config: Arc<core::ServerConfig>,
     address: Option<Address>,
     crowd: Mutex<Crowd>,
     /// Calls whose handlers are at work.
@@ -124,12 +129,35 @@ pub(super) struct Service {
 #[derive(Debug, Default)]
 struct Crowd {
     connections: BTreeMap<u64, Stage>,
-    accepted: u64,
+    taken: u64,
+    shed: u64,
     is_stopping: bool,
-    /// The accept loop, while there are too many, or while nobody comes.
-    acceptor: Option<Waker>,
+    acceptor: Acceptor,
     /// Those who wait for the last connection to end.
     watchers: Vec<Waker>,
+}
+
+/// The accept loop, with its listener.
+#[derive(Debug)]
+enum Acceptor {
+    /// It waits while nobody comes.
+    Open(Option<Waker>),
+    Closed,
+}
+
+impl Default for Acceptor {
+    fn default() -> Self {
+        Acceptor::Open(None)
+    }
+}
+
+impl Acceptor {
+    fn take_waker(&mut self) -> Option<Waker> {
+        match self {
+            Acceptor::Open(waker) => waker.take(),
+            Acceptor::Closed => None,
+        }
+    }
 }
 
 /// How far a connection is.
@@ -171,6 +199,7 @@ impl Server {
             address: listener.local_address().ok(),
             runtime,
             router,
+            call_config: Arc::new(config.calls.clone()),
             config,
             crowd: Mutex::default(),
             at_work: AtomicUsize::new(0),
@@ -181,7 +210,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls_failures: AtomicU64::new(0),
         });
-        let accept = Accept { service: service.clone(), listener, pause: None };
+        let accept = Accept { listener, pause: None, service: AcceptorMembership(service.clone()) };
         service.runtime.spawn(Box::pin(accept));
         Server { service }
     }
@@ -196,8 +225,13 @@ impl Server {
     #[must_use]
     pub fn counters(&self) -> ServerCounters {
         let service = &self.service;
+        let (connections, connections_shed) = {
+            let crowd = service.crowd();
+            (crowd.taken, crowd.shed)
+        };
         ServerCounters {
-            connections: service.crowd().accepted,
+            connections,
+            connections_shed,
             accept_errors: service.accept_errors.load(Ordering::Relaxed),
             #[cfg(feature = "tls")]
             tls_failures: service.tls_failures.load(Ordering::Relaxed),
@@ -218,8 +252,14 @@ impl Server {
         self.service.crowd().connections.len()
     }
 
+    /// Calls whose handlers are at work.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.service.at_work.load(Ordering::Relaxed)
+    }
+
     /// Stops: accepts no more connections and no more calls, waits until the calls under way have ended, for `grace` at
-    /// most, cuts off what is left then, and says how much that was.
+    /// most, cuts off what is left then, and says how much that was. The listener is closed when it returns.
     ///
     /// Clients over HTTP/2 are told first, so that no call is lost that was on its way; over HTTP/1.1 a connection closes
     /// after its call. Calls that are cut off end with a reset. A dropped future has stopped the server all the same, and
@@ -261,9 +301,12 @@ impl Service {
         admitted.then_some(permit)
     }
 
-    /// Serves a connection in a task of its own.
+    /// Serves a connection in a task of its own, or closes it if there are too many.
     fn serve(self: &Arc<Self>, stream: BoxStream, peer: Peer) {
-        let membership = self.enter();
+        let Some(membership) = self.enter() else {
+            trace::connection_shed(&peer);
+            return;
+        };
         #[cfg(feature = "tls")]
         if let Some(tls) = self.config.tls.clone() {
             self.runtime.spawn(Box::pin(async move {
@@ -282,12 +325,16 @@ impl Service {
         }));
     }
 
-    fn enter(self: &Arc<Self>) -> Membership {
+    fn enter(self: &Arc<Self>) -> Option<Membership> {
         let mut crowd = self.crowd();
-        crowd.accepted += 1;
-        let key = crowd.accepted;
+        if self.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
+            crowd.shed += 1;
+            return None;
+        }
+        crowd.taken += 1;
+        let key = crowd.taken;
         crowd.connections.insert(key, Stage::New(None));
-        Membership { service: self.clone(), key }
+        Some(Membership { service: self.clone(), key })
     }
 
     #[cfg(feature = "tls")]
@@ -304,7 +351,7 @@ impl Service {
         let (wakers, connections) = {
             let mut crowd = self.crowd();
             crowd.is_stopping = true;
-            let mut wakers: Vec<Waker> = crowd.acceptor.take().into_iter().collect();
+            let mut wakers: Vec<Waker> = crowd.acceptor.take_waker().into_iter().collect();
             wakers.extend(crowd.connections.values_mut().filter_map(|stage| match stage {
                 Stage::New(waker) => waker.take(),
                 Stage::Open(_) => None,
@@ -317,10 +364,10 @@ impl Service {
         }
     }
 
-    /// Ready when the server has stopped and its last connection has ended.
+    /// Ready when the server has stopped, its listener is closed and its last connection has ended.
     fn poll_ended(&self, cx: &Context<'_>) -> Poll<()> {
         let mut crowd = self.crowd();
-        if crowd.is_stopping && crowd.connections.is_empty() {
+        if crowd.has_ended() {
             return Poll::Ready(());
         }
         if !crowd.watchers.iter().any(|watcher| watcher.will_wake(cx.waker())) {
@@ -344,6 +391,15 @@ impl Crowd {
             Stage::Open(shared) => Some(shared.clone()),
         });
         open.collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.is_stopping && self.connections.is_empty() && matches!(self.acceptor, Acceptor::Closed)
+    }
+
+    /// Those who wait for the end, if it has come.
+    fn take_watchers(&mut self) -> Vec<Waker> {
+        if self.has_ended() { std::mem::take(&mut self.watchers) } else { Vec::new() }
     }
 }
 
@@ -397,9 +453,7 @@ impl Drop for Membership {
         let wakers: Vec<Waker> = {
             let mut crowd = self.service.crowd();
             crowd.connections.remove(&self.key);
-            let watchers =
-                if crowd.connections.is_empty() { std::mem::take(&mut crowd.watchers) } else { Vec::new() };
-            crowd.acceptor.take().into_iter().chain(watchers).collect()
+            crowd.take_watchers()
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -407,9 +461,24 @@ impl Drop for Membership {
 
 /// The accept loop.
 struct Accept {
-    service: Arc<Service>,
     listener: Box<dyn Listener>,
     pause: Option<Pause>,
+    /// Fields are dropped in their order: by then the listener is closed.
+    service: AcceptorMembership,
+}
+
+/// The place of the accept loop in its service. It is given up with the loop's task, however that ends.
+struct AcceptorMembership(Arc<Service>);
+
+impl Drop for AcceptorMembership {
+    fn drop(&mut self) {
+        let watchers = {
+            let mut crowd = self.0.crowd();
+            crowd.acceptor = Acceptor::Closed;
+            crowd.take_watchers()
+        };
+        watchers.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// The wait after a failure.
@@ -437,15 +506,11 @@ impl Accept {
     /// False when the server stops, which closes the listener.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         {
-            let mut crowd = self.service.crowd();
+            let mut crowd = self.service.0.crowd();
             if crowd.is_stopping {
-                crowd.watchers.drain(..).for_each(Waker::wake);
                 return Poll::Ready(false);
             }
-            crowd.acceptor = Some(cx.waker().clone());
-            if self.service.config.max_connections.is_some_and(|max| crowd.connections.len() >= max) {
-                return Poll::Pending;
-            }
+            crowd.acceptor = Acceptor::Open(Some(cx.waker().clone()));
         }
         if let Some(pause) = &mut self.pause
             && !pause.is_over
@@ -458,11 +523,11 @@ impl Accept {
         match self.listener.poll_accept(cx) {
             Poll::Ready(Ok((stream, peer))) => {
                 self.pause = None;
-                self.service.serve(stream, peer);
+                self.service.0.serve(stream, peer);
             }
             Poll::Ready(Err(error)) => {
                 trace::accept_failed(&error);
-                self.service.accept_errors.fetch_add(1, Ordering::Relaxed);
+                self.service.0.accept_errors.fetch_add(1, Ordering::Relaxed);
                 if !is_of_one_connection(&error) {
                     self.pause();
                 }
@@ -475,8 +540,9 @@ impl Accept {
     /// The machine has run out of something, such as file descriptors: to try again at once would be to spin.
     fn pause(&mut self) {
         let length = self.pause.as_ref().map_or(MIN_PAUSE, |pause| (2 * pause.length).min(MAX_PAUSE));
-        let at = self.service.runtime.now().saturating_add(length);
-        self.pause = Some(Pause { timer: self.service.runtime.timer(at), length, is_over: false });
+        let runtime = &self.service.0.runtime;
+        let timer = runtime.timer(runtime.now().saturating_add(length));
+        self.pause = Some(Pause { timer, length, is_over: false });
     }
 }
 

@@ -42,22 +42,35 @@ impl Future for Serving {
         let outcome: Outcome = match polled {
             Ok(Poll::Ready(outcome)) => outcome,
             Err(_) => Err(panicked()),
-            Ok(Poll::Pending) if self.call.poll_ended(cx).is_pending() => return Poll::Pending,
-            // The handler has had its look at it. What it would answer is of no use.
-            Ok(Poll::Pending) => Err(RpcError::new(Code::Canceled, "")),
+            Ok(Poll::Pending) => match self.call.poll_ended(cx) {
+                Poll::Pending => return Poll::Pending,
+                // The handler has had its look at it. What it would answer is of no use.
+                Poll::Ready(reason) => {
+                    Err(RpcError::new(reason.code().unwrap_or(Code::Canceled), "the call has ended"))
+                }
+            },
         };
+        let outcome = self.drop_work().and(outcome);
         if let Err(error) = &outcome {
             self.span.failed(error.code());
         }
-        self.work = None;
         self.call.conclude(outcome);
         Poll::Ready(())
     }
 }
 
+impl Serving {
+    /// Drops the handler, whose destructors may panic as it itself may.
+    fn drop_work(&mut self) -> Result<(), RpcError> {
+        let Serving { work, span, .. } = self;
+        catch_unwind(AssertUnwindSafe(|| span.within(|| drop(work.take())))).map_err(|_| panicked())
+    }
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
-        if self.work.take().is_some() {
+        if self.work.is_some() {
+            let _ = self.drop_work();
             self.call.conclude(Err(RpcError::new(Code::Internal, "the handler was dropped")));
         }
     }

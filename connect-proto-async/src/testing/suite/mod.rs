@@ -2,6 +2,7 @@
 //! tests on a runtime.
 
 pub mod contract;
+pub mod operations;
 pub mod rpc;
 
 use std::future::{Future, poll_fn};
@@ -63,6 +64,15 @@ macro_rules! runtime_suite {
             too_many_calls_are_shed
             traffic_is_counted
             a_crowd_of_calls
+        );
+        $crate::runtime_suite!(@cases operations, $run,
+            a_compression_of_ones_own_is_negotiated
+            each_call_has_its_threshold
+            what_does_not_fit_a_get_goes_by_post
+            get_is_off_unless_it_is_asked_for
+            too_many_waiting_calls_are_refused
+            too_many_connections_are_closed
+            calls_under_way_are_counted
         );
     };
     (@cases $module:ident, $run:path, $($case:ident)*) => {

@@ -14,9 +14,9 @@ use crate::{
     Responses, Router, Runtime, SendError, Server, ServerConfig,
 };
 
-const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+pub(super) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
-fn procedure(name: &str) -> Procedure {
+pub(super) fn procedure(name: &str) -> Procedure {
     Procedure::new(format!("/test.Service/{name}")).expect("a path")
 }
 
@@ -101,12 +101,12 @@ fn router(runtime: &Arc<dyn Runtime>) -> Router {
         )
 }
 
-async fn serve(runtime: &Arc<dyn Runtime>, config: ServerConfig) -> Server {
+pub(super) async fn serve(runtime: &Arc<dyn Runtime>, config: ServerConfig) -> Server {
     let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
     Server::bind(runtime.clone(), &address, router(runtime), config).await.expect("a port is free")
 }
 
-fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Protocol) -> Channel {
+pub(super) fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Protocol) -> Channel {
     let address = server.local_address().expect("a server has an address");
     let mut config = ChannelConfig::new(&format!("http://{address}"), "text").expect("a URI");
     config.pool.protocol = protocol;
@@ -151,12 +151,15 @@ pub async fn metadata_travels(runtime: Arc<dyn Runtime>) {
     for protocol in BOTH {
         let server = serve(&runtime, ServerConfig::default()).await;
         let channel = channel(&runtime, &server, protocol);
+        let why = http::HeaderValue::from_static("why");
         let mut metadata = connect_proto::metadata::Metadata::new();
-        metadata.insert("x-asked", http::HeaderValue::from_static("why"));
-        let response =
-            channel.call(&procedure("Metadata")).metadata(metadata).unary("").await.expect("an answer");
-        assert_eq!(response.headers.get("x-header").expect("a header"), "why");
-        assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+        metadata.insert("x-asked", why.clone());
+        let call = channel.call(&procedure("Metadata"));
+        for call in [call.clone().metadata(metadata), call.header("x-asked", why)] {
+            let response = call.unary("").await.expect("an answer");
+            assert_eq!(response.headers.get("x-header").expect("a header"), "why");
+            assert_eq!(response.trailers.get("x-trailer").expect("a trailer"), "why");
+        }
     }
 }
 
@@ -334,7 +337,8 @@ pub async fn an_end_comes_when_the_connection_is_free(runtime: Arc<dyn Runtime>)
     }
 }
 
-/// A call that times out while its connection says nothing at all takes that out, before the next call comes.
+/// A call that times out while its connection says nothing at all for so long that it is suspect takes that out, before
+/// the next call comes.
 pub async fn a_mute_connection_gets_no_more_calls(runtime: Arc<dyn Runtime>) {
     let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
     let mut listener = runtime.listen(&address).await.expect("a port is free");
@@ -344,6 +348,7 @@ pub async fn a_mute_connection_gets_no_more_calls(runtime: Arc<dyn Runtime>) {
     )
     .expect("a URI");
     config.pool.protocol = Protocol::Http2;
+    config.connection.suspect_after = Some(Duration::from_millis(100));
     let channel = Channel::new(runtime.clone(), config);
     for dials in 1..=5 {
         let patient = channel.call(&procedure("Count")).server_stream("").expect("a call");
@@ -533,7 +538,7 @@ pub async fn a_handlers_end_by_the_deadline_stays_one(runtime: Arc<dyn Runtime>)
             std::future::pending::<Result<Bytes, RpcError>>()
         });
         let mut config = ServerConfig::default();
-        Arc::make_mut(&mut config.calls).max_timeout = Some(Duration::from_millis(20));
+        config.calls.max_timeout = Some(Duration::from_millis(20));
         let address = Address::Tcp { host: "127.0.0.1".into(), port: 0 };
         let server = Server::bind(runtime.clone(), &address, router, config).await.expect("a port");
         let channel = channel(&runtime, &server, protocol);
@@ -557,6 +562,9 @@ pub async fn a_shutdown_ends_within_its_grace(runtime: Arc<dyn Runtime>) {
         channel.call(&procedure("Echo")).unary("").await.expect("an answer");
         let report = within(&*runtime, Duration::from_secs(5), server.shutdown(Duration::from_secs(3))).await;
         assert_eq!(report.expect("in time"), Default::default(), "{protocol:?}: nothing is under way");
+        // The listener is closed by then.
+        let address = server.local_address().expect("a server has an address");
+        runtime.listen(address).await.expect("the port is free again");
         let error = channel.call(&procedure("Echo")).unary("").await.expect_err("nobody is there");
         assert_eq!(error.code(), Code::Unavailable);
 

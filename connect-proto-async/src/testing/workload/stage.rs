@@ -129,11 +129,9 @@ impl Stage {
 
     async fn serve(&mut self, random: &mut Random) -> Server {
         let mut config = ServerConfig::default();
-        let mut calls = connect_proto::server::ServerConfig::default();
-        calls.limits.end_time = Duration::from_secs(1 + random.below(5) as u64);
-        calls.limits.send_queue = send_queue(random);
-        calls.compress_from = 256;
-        config.calls = Arc::new(calls);
+        config.calls.limits.end_time = Duration::from_secs(1 + random.below(5) as u64);
+        config.calls.limits.send_queue = send_queue(random);
+        config.calls.compress_from = 256;
         narrow(&mut config.connection, random);
         if self.excuses.weather != Weather::Calm {
             if random.below(4) == 0 {
@@ -143,7 +141,7 @@ impl Stage {
                 config.max_connection_age = Some(random.within(&(Duration::ZERO..Duration::from_secs(5))));
                 config.max_connection_age_grace = random.within(&(Duration::ZERO..Duration::from_secs(5)));
             }
-            let http2 = Arc::make_mut(&mut config.connection.http2);
+            let http2 = &mut config.connection.http2;
             http2.max_concurrent_streams = 1 + u32::try_from(random.below(10)).unwrap_or_default();
         }
         if self.excuses.is_crowded {
@@ -183,8 +181,7 @@ impl Stage {
                 config.pool.idle_timeout = Some(random.within(&(Duration::ZERO..Duration::from_secs(2))));
             }
             if random.below(2) == 0 {
-                let http2 = Arc::make_mut(&mut config.connection.http2);
-                http2.keep_alive = Some(connect_proto::http2::KeepAlive {
+                config.connection.http2.keep_alive = Some(connect_proto::http2::KeepAlive {
                     interval: random.within(&(Duration::from_secs(1)..Duration::from_secs(5))),
                     timeout: Duration::from_secs(1),
                     while_idle: random.below(2) == 0,
@@ -313,7 +310,7 @@ impl Stage {
 /// Makes the windows so small that a receiver holds its sender up.
 fn narrow(connection: &mut ConnectionConfig, random: &mut Random) {
     connection.receive_window = 1 << random.below(17);
-    Arc::make_mut(&mut connection.http2).initial_stream_window = 1 << (10 + random.below(9));
+    connection.http2.initial_stream_window = 1 << (10 + random.below(9));
 }
 
 /// Mostly so small that a sender has to wait.

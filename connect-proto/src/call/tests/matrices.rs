@@ -117,7 +117,7 @@ fn closed_and_stopped_absorb_everything() {
 }
 
 /// One of each, with how docs/transitions.md calls it.
-const REASONS: [(&str, CloseReason); 17] = [
+const REASONS: [(&str, CloseReason); 18] = [
     ("Unsent", CloseReason::Unsent),
     ("Complete", CloseReason::Complete),
     ("Drained", CloseReason::Drained),
@@ -135,6 +135,7 @@ const REASONS: [(&str, CloseReason); 17] = [
         "PeerMisbehaved(MessageTooLarge)",
         CloseReason::PeerMisbehaved(PeerMisbehaved::MessageTooLarge { len: 2, limit: 1 }),
     ),
+    ("PeerMisbehaved(MessageTimeout)", CloseReason::PeerMisbehaved(PeerMisbehaved::MessageTimeout)),
     ("TransportLost", CloseReason::TransportLost(LostKind::Eof)),
     ("Aborted", CloseReason::Aborted(AbortReason::Requested)),
     ("WriteStalled", CloseReason::WriteStalled),

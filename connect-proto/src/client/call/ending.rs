@@ -3,7 +3,7 @@
 use super::{Call, Life};
 use crate::call::{self, Closed, Drain, DrainBudget, Next, Phase, Processed, SendInput, SendState, Signal};
 use crate::error::{CloseReason, ResetCode, RpcError};
-use crate::metadata::Metadata;
+use crate::metadata::Seldom;
 use crate::time::Instant;
 
 impl Call {
@@ -18,17 +18,17 @@ impl Call {
     }
 
     pub(super) fn succeed(&mut self, now: Instant) {
-        let trailers = std::mem::take(&mut self.response.trailers);
+        let trailers = self.response.trailers.take();
         self.verdict(now, Ok(trailers));
     }
 
     pub(super) fn fail(&mut self, now: Instant, error: RpcError) {
-        let trailers = std::mem::take(&mut self.response.trailers);
+        let trailers = self.response.trailers.take().map_or_else(Default::default, |trailers| *trailers);
         self.verdict(now, Err(error.with_metadata(trailers)));
     }
 
     /// The peer's verdict; only the first one counts.
-    pub(super) fn verdict(&mut self, now: Instant, verdict: Result<Metadata, RpcError>) {
+    pub(super) fn verdict(&mut self, now: Instant, verdict: Result<Seldom, RpcError>) {
         self.events.finished(verdict);
         if self.is_settled() {
             self.settle(now);

@@ -1,8 +1,8 @@
 //! What a response's head and body lead to.
 
-use crate::call::{Duplex, Kind, Phase};
-use crate::error::{CloseReason, Code, PeerMisbehaved};
-use crate::testing::fixture::{ClientRig, ClientSetup, Told, compressed, prefix};
+use crate::call::{Duplex, Kind, Phase, Processed};
+use crate::error::{CloseReason, Code, LostKind, PeerMisbehaved, ResetCode, RpcError};
+use crate::testing::fixture::{ClientRig, ClientSetup, Told, compressed, end_stream_error, prefix, secs};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -59,6 +59,47 @@ fn a_status_stands_for_a_code_where_there_is_no_usable_body() {
             assert_eq!(rig.closed().reason, CloseReason::Complete);
         }
     }
+}
+
+#[test]
+fn an_error_says_whether_it_is_the_peers() {
+    type Come = fn(&mut ClientRig);
+    let comes: [(&str, bool, Come); 9] = [
+        ("the JSON of an error", true, |rig| {
+            rig.head(404, &[JSON]);
+            rig.data(r#"{"code":"not_found"}"#);
+            rig.end();
+        }),
+        ("a status", true, |rig| rig.head(503, &[])),
+        ("a status with useless JSON", true, |rig| {
+            rig.head(503, &[JSON]);
+            rig.data("[]");
+            rig.end();
+        }),
+        ("a deadline", false, |rig| rig.wait(secs(1000))),
+        ("a reset", false, |rig| rig.reset(ResetCode::CANCEL, Processed::Unknown)),
+        ("a lost connection", false, |rig| rig.lost(LostKind::Eof, Processed::Unknown)),
+        ("a broken rule", false, |rig| rig.head(200, &[("content-type", "text/html")])),
+        ("a limit", false, |rig| {
+            rig.head(200, &[("content-type", "application/proto"), ("content-length", "101")])
+        }),
+        ("a message that cannot be read", false, |rig| rig.reject(PeerMisbehaved::MalformedMessage)),
+    ];
+    for (what, is_remote, come) in comes {
+        let mut rig = ClientSetup::new(Kind::Unary).timeout(secs(1000)).requested();
+        come(&mut rig);
+        error(&mut rig);
+        let error = rig.verdict().as_ref().unwrap_err();
+        assert_eq!(error.is_remote(), is_remote, "{what}");
+        // What it says is the same, whoever says it.
+        let own = RpcError::new(error.code(), error.message()).with_metadata(error.metadata().clone());
+        assert!(!own.is_remote() && own == *error && own.to_string() == error.to_string());
+    }
+    let mut rig = bidi();
+    rig.ok_head();
+    rig.data(end_stream_error(Code::NotFound));
+    error(&mut rig);
+    assert!(rig.verdict().as_ref().unwrap_err().is_remote());
 }
 
 #[test]

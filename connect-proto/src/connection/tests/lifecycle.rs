@@ -1,7 +1,7 @@
 //! Calls come and go on a connection.
 
 use super::*;
-use crate::connection::{Notice, OpenError};
+use crate::connection::{ClientConnection, Notice, OpenError};
 use crate::error::{LostKind, RpcError};
 use crate::testing::{Heard, call, client_config, peer};
 
@@ -219,21 +219,33 @@ fn a_next_request_waits_until_the_end_of_the_one_before_was_told() {
     server.end.assert_orderly();
 }
 
+/// And says how that was, such as that a server has refused the client's certificate.
 #[test]
 fn a_call_that_has_not_begun_is_lost_with_its_connection() {
-    for shut_down in [false, true] {
+    const REFUSED: LostKind = LostKind::TlsAlert(116);
+    type Loss = fn(&mut ClientConnection, crate::Instant);
+    let losses: [(Loss, LostKind, NotReusable); 4] = [
+        (|it, now| it.shut_down(now, crate::testing::secs(10)), LostKind::ShutDown, NotReusable::ShutDown),
+        (|it, now| it.handle_eof(now), LostKind::Eof, NotReusable::PeerClosed),
+        (|it, now| it.handle_io_failed(now, REFUSED), REFUSED, NotReusable::Lost),
+        (|it, now| it.handle_write_failed(now, LostKind::Reset), LostKind::Reset, NotReusable::Lost),
+    ];
+    for (loss, kind, why) in losses {
         let mut client = Alone::calling(Kind::Unary);
-        let (kind, why) = if shut_down {
-            let now = client.now();
-            client.end.connection.shut_down(now, crate::testing::secs(10));
-            client.run();
-            (LostKind::ShutDown, NotReusable::ShutDown)
-        } else {
-            client.eof();
-            (LostKind::Eof, NotReusable::PeerClosed)
-        };
+        let now = client.now();
+        loss(&mut client.end.connection, now);
+        client.run();
         assert_closed(client.closed(), CloseReason::TransportLost(kind), Processed::No, closing(why));
         assert_eq!(code(client.end.verdict()), Some(Code::Unavailable));
         client.assert_quiescent();
     }
+}
+
+#[test]
+fn a_connection_over_http1_says_what_rule_its_peer_broke() {
+    let mut client = requested(Kind::Unary);
+    assert_eq!(client.end.connection.fault(), None);
+    client.feed(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n");
+    let fault = client.end.connection.fault().unwrap();
+    assert_eq!(fault.to_string(), "invalid content-length");
 }

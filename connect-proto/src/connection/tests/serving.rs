@@ -99,6 +99,29 @@ fn a_request_that_never_ends_is_given_up() {
 }
 
 #[test]
+fn a_request_that_falls_silent_is_answered_and_its_connection_ends() {
+    let head = "POST /test.Service/Method HTTP/1.1\r\nhost: test\r\ncontent-type: application/text\r\n";
+    for trickle in [false, true] {
+        let mut server = Alone::serving(Kind::Unary);
+        server.feed(format!("{head}content-length: 1000\r\n\r\n").as_bytes());
+        for _ in 0..59 {
+            server.elapse(secs(1));
+            server.feed(if trickle { b"x" } else { b"" });
+        }
+        assert_eq!((server.written(), server.end.ended()), (&b""[..], None));
+        server.elapse(secs(1));
+        assert_eq!(code(server.end.verdict()), Some(Code::DeadlineExceeded));
+        assert!(server.written().starts_with(b"HTTP/1.1 504 "));
+        // The usual drain: 30 s, and 2 s of reading on.
+        server.elapse(secs(32));
+        let fate = closing(NotReusable::RequestUnread);
+        assert_closed(server.closed(), CloseReason::Complete, Processed::Yes, fate);
+        assert!(server.end.connection.is_closed());
+        server.assert_quiescent();
+    }
+}
+
+#[test]
 fn a_request_larger_than_the_budget_is_given_up_at_its_length() {
     let mut server = Alone::serving(Kind::Unary);
     server.feed(

@@ -10,7 +10,7 @@ use super::super::encode::{self, Mismatch};
 use super::super::framing::Framing;
 use super::super::head::{self, ResponseHead};
 use super::super::limits::Limits;
-use super::super::link::{After, Link, is_due};
+use super::super::link::{After, Link};
 use super::super::scan::{FoundHead, HeadScan};
 use super::super::{NotReusable, Shutdown};
 use super::Recalled;
@@ -18,6 +18,7 @@ use super::state::{Input, Recv, Send, State};
 use crate::Instant;
 use crate::call::{BodySize, Chunk, Processed};
 use crate::error::{LostKind, PeerMisbehaved};
+use crate::time::is_due;
 
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -198,10 +199,14 @@ impl Machine {
         self.link.tell((self.state == State::Closed).then_some(Shutdown::Close))
     }
 
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        is_due(self.link.stall(), now)
+    }
+
     /// Expires what is due, and returns the time to go by.
     fn expire(&mut self, now: Instant) -> Instant {
         let now = self.link.advance(now);
-        if is_due(self.link.stall(), now) {
+        if self.is_due(now) {
             self.lose(LostKind::WriteStalled, NotReusable::WriteStalled);
         }
         now
@@ -332,18 +337,19 @@ impl Machine {
     }
 
     fn parse_head(&mut self, bytes: &Bytes, found: FoundHead) {
-        let (parts, framing, facts) = match head::parse_response(bytes, found, self.to_head) {
-            Ok(ResponseHead::Final { parts, framing, facts }) => (parts, framing, facts),
-            Ok(ResponseHead::Interim) => {
-                self.interim += 1;
-                if self.interim > self.link.limits.max_interim {
-                    let limit = self.link.limits.max_interim as u64;
-                    self.misbehaved(PeerMisbehaved::TooManyInterimResponses { limit });
+        let (parts, framing, facts) =
+            match head::parse_response(bytes, found, self.to_head, &mut self.link.kept) {
+                Ok(ResponseHead::Final { parts, framing, facts }) => (parts, framing, facts),
+                Ok(ResponseHead::Interim) => {
+                    self.interim += 1;
+                    if self.interim > self.link.limits.max_interim {
+                        let limit = self.link.limits.max_interim as u64;
+                        self.misbehaved(PeerMisbehaved::TooManyInterimResponses { limit });
+                    }
+                    return;
                 }
-                return;
-            }
-            Err(fault) => return self.misbehaved(fault),
-        };
+                Err(fault) => return self.misbehaved(fault),
+            };
         if facts.close || self.closing {
             self.link.spoil(NotReusable::ConnectionClose);
         } else if parts.version == Version::HTTP_10 {

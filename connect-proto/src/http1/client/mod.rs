@@ -167,6 +167,11 @@ impl Client {
         self.0.send_head(now, parts, body);
     }
 
+    /// Takes the map of a head that was sent: it then serves for a head that comes in.
+    pub(crate) fn recycle(&mut self, headers: http::HeaderMap) {
+        self.0.link.kept.recycle(headers);
+    }
+
     /// Sends a piece of the body. An empty one is ignored.
     ///
     /// A body of announced length must not get longer: the piece is not sent, the connection is closed and the
@@ -205,6 +210,11 @@ impl Client {
     #[must_use]
     pub fn output<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         self.0.link.output.slices(slices)
+    }
+
+    /// Whether [`handle_timeout`](Self::handle_timeout) would do anything.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.0.is_due(now)
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout).

@@ -9,14 +9,14 @@ use super::super::body::{Decoder, Then};
 use super::super::encode::{self, Answering, Mismatch};
 use super::super::head::{self, RequestHead};
 use super::super::limits::Limits;
-use super::super::link::{After, Link, after, is_due};
+use super::super::link::{After, Link, after};
 use super::super::scan::{FoundHead, HeadScan};
 use super::super::{NotReusable, Shutdown};
 use super::state::{Input, Recv, Send, State};
 use crate::Instant;
 use crate::call::{BodySize, Chunk, Processed};
 use crate::error::{LostKind, PeerMisbehaved};
-use crate::time::earliest;
+use crate::time::{earliest, is_due};
 
 /// Empty lines that are skipped before a request (RFC 9112, section 2.2).
 const BLANK_LINES: u8 = 2;
@@ -235,10 +235,14 @@ impl Machine {
 
     // Time.
 
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        is_due(self.timer, now) || is_due(self.link.stall(), now)
+    }
+
     /// Expires what is due, and returns the time to go by.
     fn expire(&mut self, now: Instant) -> Instant {
         let now = self.link.advance(now);
-        while is_due(self.poll_timeout(), now) {
+        while self.is_due(now) {
             if is_due(self.link.stall(), now) {
                 self.lose(now, LostKind::WriteStalled, NotReusable::WriteStalled);
             } else {
@@ -378,10 +382,11 @@ impl Machine {
     }
 
     fn parse_head(&mut self, now: Instant, bytes: &Bytes, found: FoundHead) {
-        let RequestHead { parts, framing, facts } = match head::parse_request(bytes, found) {
-            Ok(head) => head,
-            Err(fault) => return self.refuse(now, fault),
-        };
+        let RequestHead { parts, framing, facts } =
+            match head::parse_request(bytes, found, &mut self.link.kept) {
+                Ok(head) => head,
+                Err(fault) => return self.refuse(now, fault),
+            };
         let size = framing.body_size();
         let body = size != BodySize::Empty;
         self.answering =

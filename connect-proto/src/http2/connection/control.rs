@@ -13,6 +13,14 @@ use crate::Instant;
 use crate::call::Processed;
 use crate::error::{PeerMisbehaved, ResetCode};
 
+/// How much of what a GOAWAY says for humans is kept.
+const DEBUG_AT_MOST: usize = 256;
+
+fn debug_text(data: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(data.get(..DEBUG_AT_MOST).unwrap_or(data));
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 impl<R: Role> Engine<R> {
     /// SETTINGS, or their acknowledgement (RFC 9113, section 6.5).
     pub(super) fn settings(
@@ -97,9 +105,13 @@ impl<R: Role> Engine<R> {
     pub(super) fn peer_goaway(&mut self, payload: &[u8]) {
         let last_stream = frame::u32_at(payload, 0) & StreamId::MAX;
         let code = ResetCode(frame::u32_at(payload, 4));
-        let last_stream = self.goaway.map_or(last_stream, |before| before.last_stream.min(last_stream));
-        let calm = self.goaway.map(|before| before.code).filter(|code| *code == ResetCode::ENHANCE_YOUR_CALM);
-        self.goaway = Some(GoAway { code: calm.unwrap_or(code), last_stream });
+        let before = self.goaway.take();
+        let last_stream = before.as_ref().map_or(last_stream, |before| before.last_stream.min(last_stream));
+        let calm = before.filter(|before| before.code == ResetCode::ENHANCE_YOUR_CALM && before.code != code);
+        self.goaway = Some(match calm {
+            Some(calm) => GoAway { last_stream, ..calm },
+            None => GoAway { code, last_stream, debug: debug_text(payload.get(8..).unwrap_or_default()) },
+        });
         if R::IS_SERVER {
             return;
         }

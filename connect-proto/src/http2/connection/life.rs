@@ -121,6 +121,14 @@ impl Timers {
     }
 }
 
+/// How long the peer was held back by what is not consumed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Withheld {
+    /// In all, but for now.
+    before: Duration,
+    since: Option<Instant>,
+}
+
 /// `now` and a limit later, if there is a limit.
 fn after(now: Instant, limit: Option<Duration>) -> Option<Instant> {
     limit.map(|limit| now.saturating_add(limit))
@@ -142,7 +150,7 @@ impl<R: Role> Engine<R> {
 
     /// A peer that has asked for calm gets fewer pings.
     fn keep_alive(&self) -> Option<KeepAlive> {
-        let is_calm = self.goaway.is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM);
+        let is_calm = self.goaway.as_ref().is_some_and(|goaway| goaway.code == ResetCode::ENHANCE_YOUR_CALM);
         if is_calm { self.limits.keep_alive.map(KeepAlive::backed_off) } else { self.limits.keep_alive }
     }
 
@@ -225,8 +233,19 @@ impl<R: Role> Engine<R> {
         self.settle(now);
     }
 
+    /// How long in all what was received and not consumed has left the peer next to nothing of the connection's window.
+    pub(crate) fn withheld(&self, now: Instant) -> Duration {
+        let current =
+            self.withheld.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.withheld.before + current
+    }
+
     /// To be done after everything: the connection goes on to its end as far as it can, and the output is watched.
     pub(super) fn settle(&mut self, now: Instant) {
+        if self.recv.is_used_up() != self.withheld.since.is_some() {
+            let before = self.withheld(now);
+            self.withheld = Withheld { before, since: self.recv.is_used_up().then_some(now) };
+        }
         if self.phase == Phase::Leaving && self.active == 0 && self.ends.is_empty() {
             self.phase = Phase::Flushing;
         }

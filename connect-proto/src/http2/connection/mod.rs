@@ -15,9 +15,9 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use self::headers::OpenBlock;
-use self::life::{Phase, Timers};
+use self::life::{Phase, Timers, Withheld};
 use self::read::{Gather, Greeting};
-use super::flow::{DEFAULT_WINDOW, MAX_WINDOW, RecvWindow, SendWindow};
+use super::flow::{DEFAULT_WINDOW, RecvWindow, SendWindow};
 use super::frame::{self, StreamId};
 use super::guard::{Counters, Guard};
 use super::head::LastTarget;
@@ -44,13 +44,16 @@ const SPARE_MAPS: usize = 16;
 const SPARE_FIELDS: usize = 32;
 
 /// What the peer's GOAWAY said: it takes no more streams.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GoAway {
     /// Why, as it was said last; [`ResetCode::ENHANCE_YOUR_CALM`] if it was said at all. After that a new connection should
     /// not be made at once, and [ping less often](super::KeepAlive::backed_off).
     pub code: ResetCode,
     /// The last stream that the peer may have processed.
     pub last_stream: u32,
+    /// What the peer said with that code, for humans; mostly empty. At most 256 bytes of it are kept, and U+FFFD stands for
+    /// what is no text.
+    pub debug: Box<str>,
 }
 
 /// Why a connection did not take a stream.
@@ -120,6 +123,7 @@ pub struct Engine<R: Role> {
     output: Output,
     send: SendWindow,
     recv: RecvWindow,
+    withheld: Withheld,
     peer: PeerSettings,
     /// Whether the peer has acknowledged this side's settings.
     own_acked: bool,
@@ -154,7 +158,7 @@ impl<R: Role> Engine<R> {
             output.frame(frame::PREFACE);
         }
         output.frame(&settings::own(&limits, R::IS_SERVER));
-        let connection_window = limits.connection_window.clamp(DEFAULT_WINDOW, MAX_WINDOW);
+        let connection_window = limits.connection_window(R::IS_SERVER);
         if connection_window > DEFAULT_WINDOW {
             output.frame(&frame::window_update(None, connection_window - DEFAULT_WINDOW));
         }
@@ -174,6 +178,7 @@ impl<R: Role> Engine<R> {
             output,
             send: SendWindow::new(DEFAULT_WINDOW),
             recv: RecvWindow::new(connection_window),
+            withheld: Withheld::default(),
             peer: PeerSettings::default(),
             own_acked: false,
             events: VecDeque::new(),
@@ -233,8 +238,8 @@ impl<R: Role> Engine<R> {
 
     /// What the peer's GOAWAY said, if one came.
     #[must_use]
-    pub fn goaway(&self) -> Option<GoAway> {
-        self.goaway
+    pub fn goaway(&self) -> Option<&GoAway> {
+        self.goaway.as_ref()
     }
 
     /// The rule that the peer broke and that ended the connection, if one.
@@ -253,6 +258,11 @@ impl<R: Role> Engine<R> {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.guard.counters
+    }
+
+    /// The latest time that it was told.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
     }
 
     /// When bytes of the peer came last; when the connection was made, if none did.

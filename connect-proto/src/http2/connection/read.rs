@@ -91,6 +91,9 @@ impl<R: Role> Engine<R> {
             return self.read_preface(buf);
         }
         let Some(head) = Head::read(buf) else { return Ok(false) };
+        if self.greeting == Greeting::Settings && !R::IS_SERVER && buf.starts_with(b"HTTP/1.") {
+            return Err(PeerMisbehaved::Http1Response);
+        }
         if self.greeting == Greeting::Settings && (head.kind != Kind::Settings || head.has(flag::ACK)) {
             return Err(PeerMisbehaved::InvalidPreface);
         }
@@ -294,7 +297,7 @@ impl<R: Role> Engine<R> {
 
     fn widen_connection(&mut self) {
         if !self.phase.is_ending()
-            && let Some(by) = self.recv.update()
+            && let Some(by) = self.recv.update_shared()
         {
             self.output.reply(&frame::window_update(None, by));
         }

@@ -6,6 +6,7 @@
 use http::HeaderName;
 
 use super::{Field, Pseudo, static_table};
+use crate::fields::Places;
 
 /// What the encoder does with a field that the static table does not have as a whole. [`Encoder`](super::Encoder) says
 /// which names have which.
@@ -129,30 +130,14 @@ impl From<&Field> for Name {
 
 /// The number of the known name with these bytes, in lower case.
 pub(super) fn find(name: &[u8]) -> Option<Id> {
-    let mut slot = hash(name);
-    loop {
-        let id = SLOTS.get(slot).copied().filter(|id| *id != 0)?;
-        if KNOWN.get(usize::from(id)).is_some_and(|(known, _)| known.as_bytes() == name) {
-            return Some(Id(id));
-        }
-        slot = (slot + 1) % SLOTS.len();
-    }
+    let is = |id: usize| KNOWN.get(id).is_some_and(|(known, _)| known.as_bytes() == name);
+    PLACES.find(name, is).filter(|id| *id > 0).map(|id| Id(id as u8))
 }
 
-/// The known names by their number; 0 is none, and a name that the static table has several times has its first number.
+/// The known names by their number, of which the static table's are its indices; none has 0.
 static KNOWN: [(&str, Policy); 1 + static_table::LEN + MORE.len()] = known();
 
-/// A hash table of the numbers, open addressing, 0 where there is none.
-static SLOTS: [u8; 256] = slots();
-
-/// Length, first and last byte: all that tells most known names apart.
-const fn hash(name: &[u8]) -> usize {
-    let (Some(first), Some(last)) = (name.first(), name.last()) else { return 0 };
-    (name.len() * HASH[0] + *first as usize * HASH[1] + *last as usize * HASH[2]) % 256
-}
-
-/// Found by trying; a test says how many steps the worst known name needs.
-const HASH: [usize; 3] = [7, 31, 37];
+static PLACES: Places = Places::of(&names());
 
 #[allow(clippy::indexing_slicing, reason = "evaluated at compile time")]
 const fn known() -> [(&'static str, Policy); 1 + static_table::LEN + MORE.len()] {
@@ -171,37 +156,15 @@ const fn known() -> [(&'static str, Policy); 1 + static_table::LEN + MORE.len()]
 }
 
 #[allow(clippy::indexing_slicing, reason = "evaluated at compile time")]
-const fn slots() -> [u8; 256] {
+const fn names() -> [&'static str; 1 + static_table::LEN + MORE.len()] {
     let known = known();
-    let mut slots = [0; 256];
-    let mut id = 1;
-    while id < known.len() {
-        let name = known[id].0.as_bytes();
-        let mut slot = hash(name);
-        while slots[slot] != 0 && !equal(known[slots[slot] as usize].0.as_bytes(), name) {
-            slot = (slot + 1) % 256;
-        }
-        if slots[slot] == 0 {
-            slots[slot] = id as u8;
-        }
-        id += 1;
-    }
-    slots
-}
-
-#[allow(clippy::indexing_slicing, reason = "evaluated at compile time")]
-const fn equal(a: &[u8], b: &[u8]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
+    let mut names = [""; 1 + static_table::LEN + MORE.len()];
     let mut at = 0;
-    while at < a.len() {
-        if a[at] != b[at] {
-            return false;
-        }
+    while at < names.len() {
+        names[at] = known[at].0;
         at += 1;
     }
-    true
+    names
 }
 
 #[cfg(test)]
@@ -240,10 +203,7 @@ mod tests {
 
     #[test]
     fn names_are_found_in_few_steps() {
-        let steps = |name: &str| {
-            let slot = SLOTS.iter().position(|id| KNOWN[usize::from(*id)].0 == name).unwrap();
-            (slot + 256 - hash(name.as_bytes())) % 256
-        };
+        let steps = |name: &str| PLACES.steps(name, usize::from(find(name.as_bytes()).unwrap().0));
         let all = KNOWN.iter().skip(1).map(|(name, _)| steps(name));
         assert!(all.max() <= Some(4), "the multipliers of the hash no longer suit the names");
     }

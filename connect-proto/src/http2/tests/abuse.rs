@@ -408,6 +408,7 @@ fn slow_read_with_a_closed_window() {
     assert_eq!(shown(&mut peer.engine).1, 0);
 }
 
+/// How long a stream may stay silent is up to the calls: see `message_timeout` of a server's.
 #[test]
 fn streams_that_open_and_never_send() {
     let mut peer = Peer::server();

@@ -98,7 +98,8 @@ fn streams_beyond_a_goaway_were_not_processed() {
     assert_eq!(peer.events(), [""; 0]);
     peer.feed(&goaway(3, ResetCode::NO_ERROR));
     assert_eq!(peer.events(), ["2 reset 7 No"]);
-    assert_eq!(peer.engine.goaway(), Some(GoAway { code: ResetCode::NO_ERROR, last_stream: 3 }));
+    let goaway = GoAway { code: ResetCode::NO_ERROR, last_stream: 3, debug: "".into() };
+    assert_eq!(peer.engine.goaway(), Some(&goaway));
     peer.feed_all(&[headers(1, true, &[(":status", "200")]), headers(3, true, &[(":status", "200")])]);
     assert_eq!(peer.events(), ["0 head 200 Empty", "0 end", "1 head 200 Empty", "1 end"]);
     peer.frames();
@@ -113,6 +114,25 @@ fn a_peer_that_asks_for_calm_is_known() {
     assert_eq!(peer.engine.goaway().map(|goaway| goaway.code), Some(ResetCode::ENHANCE_YOUR_CALM));
     assert_eq!(peer.events(), ["0 end sent", "0 reset 7 No"]);
     assert_eq!(peer.engine.can_open(), Err(OpenError::GoingAway));
+}
+
+#[test]
+fn what_a_goaway_says_for_humans_is_kept_with_its_code() {
+    let say = |code: ResetCode, debug: &[u8]| {
+        frame(7, 0, 0, &[&3_u32.to_be_bytes()[..], &code.0.to_be_bytes(), debug].concat())
+    };
+    let debug = |peer: &Peer<ClientRole>| peer.engine.goaway().unwrap().debug.to_string();
+    let mut peer = Peer::client();
+    peer.open(true);
+    peer.open(true);
+    peer.feed(&say(ResetCode::NO_ERROR, b"max_age"));
+    assert_eq!(debug(&peer), "max_age");
+    peer.feed(&say(ResetCode::ENHANCE_YOUR_CALM, b"too_many_pings\n\xff"));
+    assert_eq!(debug(&peer), "too_many_pings\u{fffd}\u{fffd}");
+    peer.feed(&say(ResetCode::NO_ERROR, b"bye"));
+    assert_eq!(debug(&peer), "too_many_pings\u{fffd}\u{fffd}", "that of the code that counts");
+    peer.feed(&say(ResetCode::ENHANCE_YOUR_CALM, &[b'x'; 10_000]));
+    assert_eq!(debug(&peer), "x".repeat(256));
 }
 
 #[test]

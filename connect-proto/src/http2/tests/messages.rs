@@ -7,7 +7,7 @@ fn a_client_says_first_what_it_is() {
     let mut peer = Peer::<ClientRole>::fresh(Limits::default());
     let (bytes, _) = shown(&mut peer.engine);
     assert!(bytes.starts_with(frame::PREFACE));
-    assert_eq!(peer.wrote(), "SETTINGS 0\nWINDOW_UPDATE 0 983041");
+    assert_eq!(peer.wrote(), "SETTINGS 0\nWINDOW_UPDATE 0 16711681");
     peer.greet();
     assert_eq!(peer.wrote(), "SETTINGS ack");
 }

@@ -211,7 +211,8 @@ fn limits() -> impl Strategy<Value = Limits> {
     (window, output, 1_u32..20).prop_map(|(window, output, streams)| {
         limits_with(|limits| {
             limits.initial_stream_window = window;
-            limits.connection_window = 65_535;
+            limits.client_connection_window = 65_535;
+            limits.server_connection_window = 65_535;
             limits.max_output = output;
             limits.max_concurrent_streams = streams;
             limits.guards.empty_frames = Rate::new(u32::MAX, 0);

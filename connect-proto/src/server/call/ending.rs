@@ -1,10 +1,12 @@
 //! How a server's call ends: its limits, its answer and what is left of the request after that.
 
+use std::time::Duration;
+
 use super::{Answer, Answered, Call, Life};
 use crate::call::{
     self, Closed, Drain, DrainBudget, Next, Phase, Processed, RecvInput, RecvState, SendState, Signal,
 };
-use crate::error::{CloseReason, Code, ResetCode, RpcError};
+use crate::error::{CloseReason, Code, PeerMisbehaved, ResetCode, RpcError};
 use crate::metadata::Metadata;
 use crate::time::Instant;
 
@@ -13,17 +15,34 @@ impl Call {
     pub(super) fn expire(&mut self, now: Instant) -> Instant {
         let now = self.clock.advance(now);
         // One limit may lead to the next; the last one closes.
-        while self.poll_timeout().is_some_and(|limit| now >= limit) {
+        while let Some(limit) = self.poll_timeout().filter(|limit| now >= *limit) {
             let signal = match self.life {
                 Life::Answered(answered) if self.drain_until(answered).is_some_and(|until| now >= until) => {
                     Signal::DrainTimedOut
                 }
                 Life::Answered(_) => Signal::WriteStalled,
-                _ => Signal::Deadline,
+                _ if self.deadline == Some(limit) => Signal::Deadline,
+                _ => Signal::Misbehaved(PeerMisbehaved::MessageTimeout),
             };
             self.signal(now, signal);
         }
         now
+    }
+
+    /// To be done after anything that may have begun or completed a message of the request. While complete ones wait, the
+    /// rest of the next one is not awaited, since flow control may hold it back.
+    pub(super) fn time_message(&mut self, now: Instant) {
+        let is_owed = self.recv.awaits_message() && self.events.waiting() == 0;
+        if !is_owed {
+            self.message_until = None;
+        } else if self.message_until.is_none() {
+            self.message_until = self.config.message_timeout.map(|time| now.saturating_add(time));
+        }
+    }
+
+    /// The client was held back for so long by what others left unread: it may take as much longer.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        self.message_until = self.message_until.map(|until| until.saturating_add(time));
     }
 
     pub(super) fn drain_until(&self, answered: Answered) -> Option<Instant> {

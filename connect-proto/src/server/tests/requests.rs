@@ -200,6 +200,42 @@ fn a_client_stream_may_have_no_message() {
 // GET
 
 #[test]
+fn a_response_to_get_varies_by_encoding() {
+    // As with connect-go: it may be cached, and its compression depends on the request.
+    let query = "connect=v1&encoding=proto&message=ask";
+    let vary = |rig: &ServerRig| {
+        let head = rig.sent_head.as_ref().unwrap();
+        head.headers
+            .get_all("vary")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut rig = ServerSetup::get(query).active();
+    let own = [(http::header::VARY, http::HeaderValue::from_static("origin"))].into_iter().collect();
+    rig.call.send_headers(rig.now, own).unwrap();
+    rig.send("answer").unwrap();
+    rig.succeed();
+    rig.asked();
+    assert_eq!(vary(&rig), ["origin", "accept-encoding"]);
+
+    let mut rig = ServerSetup::get(query).active();
+    rig.fail(Code::NotFound);
+    rig.asked();
+    assert_eq!(vary(&rig), ["accept-encoding"]);
+
+    let mut rig = ServerSetup::get("connect=v1&encoding=proto&message=ask&compression=unknown").active();
+    rig.asked();
+    assert_eq!((rig.status(), vary(&rig)), (501, vec!["accept-encoding".to_owned()]));
+
+    let mut rig = ServerSetup::new(Kind::Unary).requested();
+    rig.send("answer").unwrap();
+    rig.succeed();
+    rig.asked();
+    assert_eq!(vary(&rig), [""; 0], "a POST is not cached");
+}
+
+#[test]
 fn a_get_is_complete_with_its_head() {
     let mut rig = ServerSetup::get("connect=v1&encoding=proto&base64=1&message=AQI").active();
     assert_eq!(rig.tell_all(), [Told::Message(vec![1, 2]), Told::HalfClosed]);

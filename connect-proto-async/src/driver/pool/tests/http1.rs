@@ -69,6 +69,56 @@ fn a_closing_connection_counts_until_it_has_ended() {
 }
 
 #[test]
+fn the_oldest_drain_is_cut_for_a_call_that_has_no_place() {
+    let mut scene = Scene::new(|config| config.max_http1_connections = 2);
+    scene.open(&["a", "b"]);
+    scene.dialled(1);
+    scene.dialled(2);
+    assert!(scene.draining("b").is_empty());
+    scene.sleep(secs(1));
+    assert!(scene.draining("a").is_empty());
+    assert_eq!(scene.open(&["c"]), ["c waits", "cut 2"]);
+    assert_eq!(scene.open(&["d", "e"]), ["d waits", "cut 1", "e waits"]);
+    assert_eq!(scene.ended(2), ["dial 3"]);
+    assert_eq!(scene.dialled(3), ["c on 3"]);
+    assert_eq!(scene.pool.counters().evictions, 2);
+}
+
+#[test]
+fn a_drain_that_begins_while_a_call_waits_is_cut_at_once() {
+    let mut scene = Scene::new(|config| config.max_http1_connections = 1);
+    scene.open(&["a", "b"]);
+    scene.dialled(1);
+    assert_eq!(scene.draining("a"), ["cut 1"]);
+}
+
+#[test]
+fn a_drain_that_is_in_nobodys_way_goes_on() {
+    let mut scene = Scene::new(|config| config.max_http1_connections = 2);
+    scene.open(&["a"]);
+    scene.dialled(1);
+    scene.draining("a");
+    assert_eq!(scene.open(&["b"]), ["b waits", "dial 2"]);
+    assert_eq!(scene.dialled(2), ["b on 2"]);
+    // The place of a dial or of a connection that ends is one already.
+    assert!(scene.closing(2).is_empty());
+    assert!(scene.freed(1).is_empty());
+    assert_eq!(scene.open(&["c"]), ["c on 1"]);
+}
+
+#[test]
+fn a_drain_that_is_told_after_its_end_cuts_no_other_call() {
+    let mut scene = Scene::new(|config| config.max_http1_connections = 1);
+    scene.open(&["a"]);
+    scene.dialled(1);
+    scene.freed(1);
+    assert!(scene.draining("a").is_empty());
+    assert_eq!(scene.open(&["b", "c"]), ["b on 1", "c waits"]);
+    assert!(scene.draining("a").is_empty());
+    assert_eq!(scene.freed(1), ["c on 1"]);
+}
+
+#[test]
 fn a_failed_dial_fails_the_call_that_has_waited_longest() {
     let mut scene = Scene::http1();
     scene.open(&["a", "b"]);
@@ -159,6 +209,16 @@ fn more_calls_than_may_wait_are_refused() {
     assert_eq!(scene.open(&["b"]), ["b refused: too many calls wait for a connection"]);
     scene.dialled(1);
     assert_eq!(scene.open(&["c"]), ["c waits"]);
+}
+
+#[test]
+fn one_call_may_always_wait_since_it_is_what_a_connection_is_made_for() {
+    let mut scene = Scene::new(|config| config.max_waiting = 0);
+    assert_eq!(
+        scene.open(&["a", "b"]),
+        ["a waits", "dial 1", "b refused: too many calls wait for a connection"]
+    );
+    assert_eq!(scene.dialled(1), ["a on 1"]);
 }
 
 #[test]

@@ -22,6 +22,8 @@ enum Happening {
     /// A call ends, and its connection with it.
     EndsWithCall(Index),
     Refused(Index, Refusal),
+    /// A call is closed.
+    Draining(Index),
     Filled(Index),
     Closing(Index),
     Suspect(Index),
@@ -47,6 +49,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => index().prop_map(Happening::EndsWithCall),
         2 => index().prop_map(|index| Happening::Refused(index, Refusal::Busy)),
         2 => index().prop_map(|index| Happening::Refused(index, Refusal::GoingAway)),
+        4 => index().prop_map(Happening::Draining),
         3 => index().prop_map(Happening::Filled),
         1 => index().prop_map(Happening::Closing),
         1 => index().prop_map(Happening::Suspect),
@@ -60,7 +63,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn config() -> impl Strategy<Value = PoolConfig> {
     let timeout = || prop_oneof![Just(None), (1u64..60).prop_map(|s| Some(secs(s)))];
-    (protocol(), 0usize..4, 0usize..4, 1usize..8, timeout(), timeout()).prop_map(
+    (protocol(), 0usize..4, 0usize..4, 0usize..8, timeout(), timeout()).prop_map(
         |(protocol, max_http1_connections, http2_connections, max_waiting, idle_timeout, max_age)| {
             PoolConfig {
                 protocol,
@@ -106,6 +109,10 @@ struct World {
     returned: usize,
     paused_until: Instant,
     shut_down: bool,
+    /// Calls that were closed, and when.
+    closed: Vec<(Instant, Call)>,
+    /// Connections whose drains were cut.
+    cut: Vec<ConnectionId>,
 }
 
 impl World {
@@ -120,6 +127,8 @@ impl World {
             returned: 0,
             paused_until: Instant::ORIGIN,
             shut_down: false,
+            closed: Vec::new(),
+            cut: Vec::new(),
         }
     }
 
@@ -155,6 +164,28 @@ impl World {
 
     fn open(&self) -> Vec<ConnectionId> {
         self.those(|life| matches!(life, Life::Open { .. }))
+    }
+
+    /// The connections over HTTP/1.1 that drain, each since when.
+    fn drains(&self) -> Vec<(Instant, ConnectionId)> {
+        let drains = self.closed.iter().filter_map(|&(since, call)| match self.calls[call] {
+            CallState::On(Lease { connection, .. }) => Some((since, connection)),
+            _ => None,
+        });
+        drains
+            .filter(|(_, id)| matches!(self.connections[id], Life::Open { protocol: Protocol::Http1, .. }))
+            .collect()
+    }
+
+    /// How many calls wait for a place that none will come free for.
+    fn without_place(&self) -> usize {
+        let all = self.dialling().len() + self.open().len() + self.closing().len();
+        if self.protocol != Protocol::Http1 || all < self.config.max_http1_connections.max(1) {
+            return 0;
+        }
+        let closing = self.closing();
+        let cut = self.cut.iter().filter(|id| closing.contains(id)).count();
+        self.waiting().len().saturating_sub(self.dialling().len() + cut)
     }
 
     fn closing(&self) -> Vec<ConnectionId> {
@@ -216,8 +247,20 @@ impl World {
                 }
             }
             Happening::Refused(index, why) => {
-                if let Some(&(call, lease)) = pick(&self.carried(), index) {
+                // One that was closed was taken before.
+                let is_closed = |call| self.closed.iter().any(|(_, closed)| *closed == call);
+                let carried: Vec<_> =
+                    self.carried().into_iter().filter(|(call, _)| !is_closed(*call)).collect();
+                if let Some(&(call, lease)) = pick(&carried, index) {
                     self.refuse(call, lease, *why);
+                }
+            }
+            Happening::Draining(index) => {
+                if let Some(&(call, lease)) = pick(&self.carried(), index) {
+                    if self.closed.iter().all(|(_, closed)| *closed != call) {
+                        self.closed.push((self.now, call));
+                    }
+                    self.pool.draining(self.now, lease);
                 }
             }
             Happening::Filled(index) => {
@@ -278,7 +321,9 @@ impl World {
                 assert_eq!(refused, call);
                 match why {
                     Failure::ShutDown => assert!(self.shut_down),
-                    Failure::TooManyWaiting => assert!(self.waiting().len() >= self.config.max_waiting),
+                    Failure::TooManyWaiting => {
+                        assert!(self.waiting().len() >= self.config.max_waiting.max(1))
+                    }
                     other => panic!("refused for {other}"),
                 }
             }
@@ -377,6 +422,13 @@ impl World {
                     );
                     self.calls[call] = CallState::Over;
                 }
+                Action::Cut(id) => {
+                    assert!(self.without_place() > 0, "a drain is cut for nobody");
+                    let oldest = self.drains().into_iter().map(|(since, _)| since).min();
+                    assert!(self.drains().contains(&(oldest.expect("a drain"), id)), "not the oldest drain");
+                    self.close(id);
+                    self.cut.push(id);
+                }
                 Action::ShutDown(id) => {
                     // It may have said itself that it closes, since.
                     self.close(id);
@@ -423,13 +475,14 @@ impl World {
     fn check(&self) {
         let timer = self.pool.poll_timeout();
         assert!(timer.is_none_or(|at| at > self.now), "a timer is due");
-        assert!(self.waiting().len() <= self.config.max_waiting + self.returned, "too many wait");
+        assert!(self.waiting().len() <= self.config.max_waiting.max(1) + self.returned, "too many wait");
         for id in self.connections.keys() {
             assert!(!self.is_overdue(*id), "{id:?} is overdue");
         }
         if self.waiting().is_empty() {
             return;
         }
+        assert!(self.without_place() == 0 || self.drains().is_empty(), "a drain is in the way of a call");
         let can_take = |id: &ConnectionId| match self.connections[id] {
             Life::Open { busy: false, protocol: Protocol::Http1, .. } => self.load(*id) == 0,
             Life::Open { busy: false, protocol: Protocol::Http2, .. } => self.dialling().is_empty(),

@@ -1,7 +1,9 @@
 //! Many calls at once, and what one of them can do to the others.
 
+use super::raw::{DATA, Raw, frame, request_head, response_head};
 use super::*;
 use crate::call::SendError;
+use crate::wire::envelope::Flags;
 
 /// A number from the environment, for the full size of a test.
 fn from_environment(name: &str, default: usize) -> usize {
@@ -307,9 +309,50 @@ fn a_reader_that_never_reads_stops_no_other_stream() {
     assert_eq!(two.closed[&deaf].reason, CloseReason::Complete);
 }
 
+/// Streams of which nobody reads anything: their messages use the connection's window.
+fn unread(streams: u32) -> Vec<u8> {
+    let message = crate::testing::peer::envelope(Flags::NONE, &[b'x'; (256 << 10) - 5]);
+    let data = |id| message.chunks(16 << 10).flat_map(move |part| frame(DATA, 0, id, part));
+    (0..streams).flat_map(|n| data(2 * n + 1)).collect()
+}
+
+#[test]
+fn sixty_unread_streams_of_a_client_stop_no_other() {
+    let mut raw = Raw::client(Limits::default(), &[]);
+    let ids: Vec<CallId> = (0..61).map(|_| raw.open(None)).collect();
+    raw.run();
+    raw.listens = false;
+    raw.feed(&[(0..61).flat_map(|n| response_head(2 * n + 1)).collect(), unread(60)].concat());
+    for _ in 0..1000 {
+        raw.feed(&frame(DATA, 0, 121, &[&[0, 0, 0, 0x3f, 0xfb][..], &[b'x'; 0x3ffb]].concat()));
+        raw.look(ids[60]);
+    }
+    assert_eq!(raw.notices, []);
+    assert_eq!(raw.events.len(), 1001, "the head and all messages");
+}
+
+#[test]
+fn fifteen_unread_streams_of_a_server_stop_no_other() {
+    let mut raw = Raw::server(Limits::default());
+    let ids: Vec<CallId> = (0..16).map(|n| raw.arrive(&request_head(2 * n + 1))).collect();
+    raw.listens = false;
+    raw.feed(&unread(15));
+    for _ in 0..1000 {
+        raw.feed(&frame(DATA, 0, 31, &[&[0, 0, 0, 0x3f, 0xfb][..], &[b'x'; 0x3ffb]].concat()));
+        raw.look(ids[15]);
+    }
+    assert_eq!(raw.notices, []);
+    assert_eq!(raw.events.len(), 1000);
+}
+
 #[test]
 fn a_message_of_5_mib_passes_a_window_of_64_kib() {
-    let limits = Limits { initial_stream_window: 64 << 10, connection_window: 64 << 10, ..Limits::default() };
+    let limits = Limits {
+        initial_stream_window: 64 << 10,
+        client_connection_window: 64 << 10,
+        server_connection_window: 64 << 10,
+        ..Limits::default()
+    };
     let mut two = Two::with(FULL, limits.clone(), limits);
     two.limits.message = Some(6 << 20);
     two.limits.compressed_message = Some(6 << 20);

@@ -1,15 +1,17 @@
 //! The end of a connection: shutdown, GOAWAY, a peer that is gone, and what its calls come to.
 
 use super::raw::{
-    END, HEADERS, PING, Raw, frame, goaway, message, request_head, reset, response_head, settings,
+    DATA, END, HEADERS, PING, Raw, frame, goaway, message, request_head, reset, response_head, settings,
 };
 use super::*;
 use crate::call::{Processed, SendError};
+use crate::connection::Fault;
 use crate::connection::tests::{assert_closed, closing};
-use crate::error::{LostKind, ResetCode};
+use crate::error::{LostKind, PeerMisbehaved, ResetCode};
 use crate::http1::NotReusable;
 use crate::http2::KeepAlive;
 use crate::testing::Alone;
+use crate::wire::envelope::Flags;
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
@@ -42,8 +44,166 @@ fn a_call_given_up_without_a_sign_of_life_makes_the_connection_suspect() {
     two.advance(secs(5));
     two.client.call(dead).unwrap().abort(two.now, AbortReason::Requested);
     two.run();
-    assert!(two.suspect);
+    assert!(two.suspect, "5 s of silence");
     assert!(two.closed.contains_key(&dead) && !two.closed.contains_key(&id));
+}
+
+#[test]
+fn a_quick_cancel_on_a_healthy_but_quiet_connection_keeps_it() {
+    let mut two = Two::new(FULL);
+    let quiet = two.open();
+    two.run();
+    two.awake = false; // what the server says is on its way for longer than the calls last
+    for _ in 0..100 {
+        two.advance(secs(60));
+        let hasty = two.open();
+        two.run();
+        two.advance(millis(5));
+        two.client.call(hasty).unwrap().abort(two.now, AbortReason::Dropped);
+        two.run();
+        assert!(two.closed.contains_key(&hasty) && !two.suspect);
+    }
+    assert!(two.client.is_free() && !two.closed.contains_key(&quiet));
+}
+
+#[test]
+fn a_message_that_does_not_go_on_is_answered_and_its_connection_lives() {
+    let mut raw = Raw::server(Limits::default());
+    let [silent, other] = [1, 3].map(|id| raw.arrive(&request_head(id)));
+    raw.elapse(secs(1000));
+    raw.feed(&message(1, "text")[..16]);
+    raw.feed(&[message(1, "text"), message(3, "text")].concat()[16..]);
+    raw.feed(&frame(DATA, 0, 1, &[0, 0, 0, 0, 4, b't']));
+    raw.elapse(millis(59_999));
+    assert_eq!(raw.wrote(), "");
+    raw.elapse(millis(1));
+    assert_eq!(raw.events, ["Message", "Message", "Finished(DeadlineExceeded)"]);
+    assert_eq!(raw.wrote(), "HEADERS@1 DATA+END@1");
+    raw.elapse(secs(1));
+    assert_eq!(raw.wrote(), "RST(0)@1");
+    assert_closed(raw.closed(silent).unwrap(), CloseReason::Complete, Processed::Yes, Fate::Reusable);
+    raw.elapse(secs(1000));
+    assert!(raw.is_open(other), "silence between messages is not limited");
+}
+
+#[test]
+fn time_in_which_unread_calls_hold_the_connections_window_does_not_count() {
+    let limits = Limits { server_connection_window: 65_535, ..Limits::default() };
+    let mut raw = Raw::server(limits);
+    let [begun, unread] = [1, 3].map(|id| raw.arrive(&request_head(id)));
+    raw.feed(&frame(DATA, 0, 1, &[0, 0, 0, 0, 4, b't']));
+    raw.elapse(secs(10));
+    raw.listens = false;
+    raw.feed(&frame(DATA, 0, 3, &crate::testing::peer::envelope(Flags::NONE, &[0; 16_000])));
+    raw.elapse(secs(10)); // there is room left
+    let large = crate::testing::peer::envelope(Flags::NONE, &[0; 40_000]);
+    let parts: Vec<u8> = large.chunks(16_000).flat_map(|part| frame(DATA, 0, 3, part)).collect();
+    raw.feed(&parts);
+    raw.elapse(secs(1000));
+    assert!(raw.is_open(begun));
+    raw.look(unread);
+    raw.elapse(millis(39_999));
+    assert_eq!(raw.wrote(), "");
+    raw.elapse(millis(1));
+    assert_eq!(raw.wrote(), "HEADERS@1 DATA+END@1");
+    assert!(raw.is_open(unread));
+}
+
+/// Calls on a connection whose peer is dead, one after the other, each with a second of time.
+fn out_of_time(two: &mut Two, calls: usize) {
+    for _ in 0..calls {
+        assert!(!two.suspect);
+        let late = two.open_for(Some(secs(1)));
+        two.run();
+        two.advance(secs(1));
+        assert_eq!(two.closed[&late].reason, CloseReason::Deadline);
+    }
+}
+
+#[test]
+fn short_deadlines_on_a_dead_connection_add_up() {
+    let mut two = Two::new(FULL);
+    two.run();
+    two.awake = false;
+    out_of_time(&mut two, 5);
+    assert!(two.suspect);
+}
+
+#[test]
+fn a_connection_that_was_dead_from_the_start_becomes_suspect() {
+    let mut two = Two::new(FULL);
+    two.awake = false;
+    out_of_time(&mut two, 5);
+    assert!(two.suspect);
+}
+
+#[test]
+fn a_sign_of_life_starts_the_silence_over() {
+    let mut two = Two::new(FULL);
+    two.run();
+    for _ in 0..3 {
+        two.awake = false;
+        out_of_time(&mut two, 4);
+        two.awake = true;
+        let answered = two.open();
+        two.finish(answered);
+        two.run();
+        assert_eq!(two.verdicts[&answered], Ok(()));
+    }
+    assert!(!two.suspect);
+}
+
+#[test]
+fn calls_that_wait_at_the_same_time_count_once() {
+    let mut two = Two::new(FULL);
+    two.run();
+    two.awake = false;
+    for _ in 0..10 {
+        two.open_for(Some(secs(4)));
+    }
+    two.run();
+    two.advance(secs(4));
+    assert_eq!((two.closed.len(), two.suspect), (10, false));
+}
+
+#[test]
+fn a_connection_says_what_rule_its_peer_broke() {
+    let mut raw = Raw::client(Limits::default(), &[]);
+    let id = raw.open(None);
+    raw.run();
+    assert_eq!(raw.end.fault(), None);
+    raw.feed(&settings(&[(2, 2)]));
+    let fault = raw.end.fault().unwrap();
+    assert_eq!(fault, Fault::Misbehaved(PeerMisbehaved::InvalidSetting(2)));
+    assert_eq!(fault.to_string(), "invalid value of setting 0x2");
+    assert_eq!(raw.closed(id).unwrap().reason, CloseReason::TransportLost(LostKind::Failed));
+}
+
+#[test]
+fn a_connection_says_what_its_peer_has_against_this_side() {
+    let mut raw = Raw::client(Limits::default(), &[]);
+    raw.feed(&goaway(0, ResetCode::NO_ERROR));
+    assert_eq!(raw.end.fault(), None, "it leaves in order");
+
+    let mut raw = Raw::client(Limits::default(), &[]);
+    raw.open(None);
+    raw.run();
+    let mut calm = goaway(1, ResetCode::ENHANCE_YOUR_CALM);
+    raw.feed(&calm);
+    assert_eq!(raw.end.fault().unwrap().to_string(), "GOAWAY ENHANCE_YOUR_CALM");
+    calm.extend_from_slice(b"too_many_pings");
+    calm[2] += 14;
+    raw.feed(&calm);
+    assert_eq!(raw.end.fault().unwrap().to_string(), "GOAWAY ENHANCE_YOUR_CALM: too_many_pings");
+}
+
+#[test]
+fn an_answer_of_http1_to_http2_is_told() {
+    let mut client = Alone::http2_client(&ConnectionConfig::default());
+    client.feed(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+    let fault = client.end.connection.fault().unwrap();
+    assert_eq!(fault, Fault::Misbehaved(PeerMisbehaved::Http1Response));
+    assert_eq!(fault.to_string(), "the peer answered HTTP/1.1 to HTTP/2 by prior knowledge");
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn pump<A: Role, B: Role>(
 }
 
 fn over_http2(limits: Limits) -> ConnectionConfig {
-    ConnectionConfig { http2: Arc::new(limits), ..ConnectionConfig::default() }
+    ConnectionConfig { http2: limits, ..ConnectionConfig::default() }
 }
 
 /// Bytes that no compression makes fewer.

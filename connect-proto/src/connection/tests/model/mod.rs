@@ -13,6 +13,7 @@ use crate::call;
 use crate::connection::{CallClosed, Client, Fate, Server};
 use crate::error::{CloseReason, Code, RpcError};
 use crate::metadata::Metadata;
+use crate::server::ServerConfig;
 use crate::testing::{Alone, Calls, Endpoint, secs};
 
 /// When the calls' time is up: later than time that merely passes can lead.
@@ -20,6 +21,12 @@ const DEADLINE: Duration = secs(1000);
 
 /// How time passes: by more than every limit but the call's deadline.
 const PASSES: Duration = secs(31);
+
+/// A server whose message limit is one of those.
+fn server_config() -> ServerConfig {
+    let message_timeout = Some(PASSES - secs(1));
+    ServerConfig { message_timeout, ..ServerConfig::default() }
+}
 
 /// The classes of `CloseReason`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -72,12 +72,12 @@ impl World {
             connection.receive_window = setup.window.into();
             #[cfg(feature = "http2")]
             {
-                connection.http2 = Arc::new(crate::http2::Limits {
+                connection.http2 = crate::http2::Limits {
                     initial_stream_window: setup.window,
                     max_concurrent_streams: setup.max_streams,
                     max_output: (setup.window as usize).clamp(500, 64 << 10),
                     ..crate::http2::Limits::default()
-                });
+                };
             }
         }
         let mut pair = Pair::new(config);

@@ -8,7 +8,6 @@ use crate::connection::tests::{BIDI, window};
 use crate::connection::{Client, ConnectionConfig, Server};
 use crate::error::{Code, RpcError};
 use crate::http1::Limits;
-use crate::server::ServerConfig;
 use crate::testing::{Alone, call, client_config, peer};
 use crate::wire::envelope::Flags;
 
@@ -166,12 +165,13 @@ fn head() -> Vec<u8> {
 
 pub(super) fn server(phase: &str) -> (Alone<Server>, Peer, rules::Server) {
     let limits = Limits { idle_timeout: None, ..Limits::default() };
-    let connection = ConnectionConfig { http1: Arc::new(limits), ..ConnectionConfig::default() };
-    let mut server = Alone::serving_with(ServerConfig::default(), &connection, BIDI);
+    let connection = ConnectionConfig { http1: limits, ..ConnectionConfig::default() };
+    let mut server = Alone::serving_with(super::super::server_config(), &connection, BIDI);
     let mut facts = rules::Server {
         stage: Some(ServerStage::Active),
         stuck: false,
         request: Request::Open,
+        is_message_begun: phase.starts_with("mid-"),
         verdict: None,
         peer_ended: false,
         late: false,

@@ -198,6 +198,8 @@ pub(super) struct Server {
     pub(super) stage: Option<ServerStage>,
     pub(super) stuck: bool,
     pub(super) request: Request,
+    /// A part of a message has come.
+    pub(super) is_message_begun: bool,
     pub(super) verdict: Verdict,
     pub(super) peer_ended: bool,
     /// The deadline has passed.
@@ -257,6 +259,9 @@ impl Server {
             }
             Op::Writable => self.stuck = false,
             Op::TimePasses if self.stuck => self.over(Why::WriteStalled, Some(Code::Unavailable)),
+            Op::TimePasses if self.is_message_begun && self.request == Request::Open => {
+                self.answer(ServerStage::Failure, Some(Code::DeadlineExceeded));
+            }
             // Of the next request, if anything.
             Op::EndOfStream | Op::Violation | Op::TimePasses => {}
         }

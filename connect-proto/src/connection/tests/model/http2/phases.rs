@@ -8,7 +8,6 @@ use crate::call::{Duplex, Kind};
 use crate::connection::{CallId, Client, ConnectionConfig, Server};
 use crate::error::{Code, RpcError};
 use crate::http2::Limits;
-use crate::server::ServerConfig;
 use crate::testing::peer_http2::{
     INITIAL_WINDOW, MAX_STREAMS, PREFACE, data, request_head, response_head, settings, settings_ack,
     window_update,
@@ -67,7 +66,7 @@ const CONNECTION: Connection = Connection { stuck: false, leaving: false, lost: 
 pub(super) fn client(phase: &str) -> (Alone<Client>, Peer, client::Facts) {
     let output_full = phase.ends_with(", stuck");
     let limits = Limits { max_output: if output_full { 200 } else { 64 << 10 }, ..Limits::default() };
-    let connection = ConnectionConfig { http2: Arc::new(limits), ..ConnectionConfig::default() };
+    let connection = ConnectionConfig { http2: limits, ..ConnectionConfig::default() };
     let mut client = Alone::http2_client(&connection);
     client.feed(&greeting(phase));
     let mut config = client_config();
@@ -201,7 +200,7 @@ pub(super) const SERVER: [&str; 16] = [
 ];
 
 pub(super) fn server(phase: &str) -> (Alone<Server>, Peer, server::Facts) {
-    let mut server = Alone::serving_with(ServerConfig::default(), &ConnectionConfig::default(), KIND);
+    let mut server = Alone::serving_with(super::super::server_config(), &ConnectionConfig::default(), KIND);
     server.feed(&[PREFACE.to_vec(), greeting(phase)].concat());
     let message = peer::envelope(Flags::NONE, b"a message");
     server.feed(&[request_head(BYSTANDER, KIND, &[]), data(BYSTANDER, true, &message)].concat());
@@ -222,6 +221,7 @@ pub(super) fn server(phase: &str) -> (Alone<Server>, Peer, server::Facts) {
         stage: server::Stage::Active,
         window_empty: phase.contains("window"),
         request: if seen == 3 { server::Request::Ended } else { server::Request::Open },
+        is_message_begun: phase == "mid-envelope",
         verdict: None,
         now: std::time::Duration::ZERO,
         answered: std::time::Duration::ZERO,

@@ -34,6 +34,8 @@ pub(super) struct Facts {
     /// The peer's window is used up, and some waits for it.
     pub(super) window_empty: bool,
     pub(super) request: Request,
+    /// A part of a message has come.
+    pub(super) is_message_begun: bool,
     pub(super) verdict: Verdict,
     pub(super) now: std::time::Duration,
     /// When it was answered.
@@ -84,6 +86,10 @@ impl Facts {
             }
             Op::EndOfStream if self.request == Request::Open => self.request = Request::Ended,
             Op::WindowUpdate => self.window_empty = false,
+            Op::TimePasses if self.is_message_begun && self.request == Request::Open => {
+                self.answer(Some(Code::DeadlineExceeded));
+                self.stalls();
+            }
             Op::TimePasses => self.stalls(),
             op => self.broken_off(op, true),
         }
