@@ -136,3 +136,8 @@ impl Timer for SmolTimer {
         Pin::new(&mut self.timer).poll(cx).map(|_| ())
     }
 }
+
+/// The README's code, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -220,6 +220,9 @@ mod documents {
     #[doc = include_str!("../../README.md")]
     struct Readme;
 
+    #[doc = include_str!("../README.md")]
+    struct CrateReadme;
+
     #[doc = include_str!("../../docs/guide.md")]
     struct Guide;
 

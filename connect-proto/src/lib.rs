@@ -52,3 +52,8 @@ mod time;
 pub mod wire;
 
 pub use time::Instant;
+
+/// The README's code, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
