@@ -23,11 +23,11 @@ const BOUNDS: [(&str, u64); 9] = [
     ("unary_server", 3),
     ("unary_client", 5),
     ("unary_pair", 8),
-    ("send_server", 37),
-    ("receive_client", 140),
-    ("send_client", 36),
-    ("receive_server", 146),
-    ("stream_pair", 177),
+    ("send_server", 38),
+    ("receive_client", 137),
+    ("send_client", 37),
+    ("receive_server", 142),
+    ("stream_pair", 175),
 ];
 
 #[test]
