@@ -20,9 +20,9 @@ fn idle_polls_allocate_nothing() {
 /// Allocations per unary call, or per stream of 10,000 messages.
 const BOUNDS: [(&str, u64); 9] = [
     ("unary_bare_server", 1),
-    ("unary_server", 5),
-    ("unary_client", 7),
-    ("unary_pair", 12),
+    ("unary_server", 3),
+    ("unary_client", 5),
+    ("unary_pair", 8),
     ("send_server", 37),
     ("receive_client", 140),
     ("send_client", 36),

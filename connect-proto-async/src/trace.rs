@@ -12,7 +12,7 @@ pub(crate) use present::*;
 mod present {
     use std::io;
 
-    use connect_proto::connection::CallClosed;
+    use connect_proto::connection::{CallClosed, Fault};
     use connect_proto::error::Code;
     use tracing::field::{Empty, display};
     use tracing::{Span, debug, debug_span, warn};
@@ -102,6 +102,10 @@ mod present {
         debug!(%server, %error, "no connection could be made");
     }
 
+    pub(crate) fn connection_failed(fault: &Fault) {
+        debug!(%fault, "connection ended");
+    }
+
     pub(crate) fn connection_suspected(server: &Address) {
         debug!(%server, "connection may be dead: it gets no more calls");
     }
@@ -119,7 +123,7 @@ mod present {
 mod absent {
     use std::io;
 
-    use connect_proto::connection::CallClosed;
+    use connect_proto::connection::{CallClosed, Fault};
     use connect_proto::error::Code;
 
     use crate::driver::runtime::{Address, Peer};
@@ -148,6 +152,7 @@ mod absent {
     pub(crate) fn connection_shed(_: &Peer) {}
     pub(crate) fn connected(_: &Address) {}
     pub(crate) fn dial_failed(_: &Address, _: &io::Error) {}
+    pub(crate) fn connection_failed(_: &Fault) {}
     pub(crate) fn connection_suspected(_: &Address) {}
     pub(crate) fn accepted(_: &Peer) {}
     pub(crate) fn accept_failed(_: &io::Error) {}

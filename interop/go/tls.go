@@ -101,7 +101,7 @@ func refused(ctx context.Context, p *peer, url string, trusts, shows authority, 
 	err = peer.echo(ctx, "")
 	isTold := func(reason string) bool { return strings.Contains(err.Error(), reason) }
 	if connect.CodeOf(err) != connect.CodeUnavailable || !slices.ContainsFunc(reasons, isTold) {
-		return fmt.Errorf("%w instead of %q", err, reasons)
+		return fmt.Errorf("%v instead of %q", err, reasons)
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use super::alarm::{Alarm, within};
 use super::runtime::BoxStream;
 use super::shared::{Shared, State};
+use crate::trace;
 
 /// Turns of one poll, after which other tasks have their turn: before what is to be handled piles up.
 const MAX_TURNS: usize = 2;
@@ -247,7 +248,12 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
                         self.ends.push(id);
                     }
                 }
-                Notice::Ended(_) => self.is_over = true,
+                Notice::Ended(_) => {
+                    self.is_over = true;
+                    if let Some(fault) = state.connection.fault() {
+                        trace::connection_failed(&fault);
+                    }
+                }
                 _ => {}
             }
             self.attendant.notice(state, now, notice);

@@ -179,7 +179,7 @@ pub(crate) async fn a_clients_chain_is_seen_by_handlers(runtime: Arc<dyn Runtime
     let (identity, certificate) = between.identity_and_certificate("client");
     let channel = channel_to(&runtime, &server, trusting(&ours, Some(identity)));
     let seen = channel.call(&procedure("WhoAmI")).unary("").await.expect("an answer").message;
-    assert_eq!(seen, [&*certificate, &*between.certificate()].concat());
+    assert_eq!(seen, [&*certificate, &**between.certificate()].concat());
 }
 
 pub(crate) async fn a_client_without_a_certificate_is_refused(runtime: Arc<dyn Runtime>) {

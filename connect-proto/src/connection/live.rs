@@ -70,6 +70,7 @@ impl<M: Machine> Live<M> {
     }
 
     /// Whether there are such events, or the end.
+    #[cfg(feature = "http2")]
     pub(super) fn has_news_or_end(&self) -> bool {
         self.call.has_events() && (!self.is_told() || self.call.has_only_closed())
     }

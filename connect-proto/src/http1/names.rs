@@ -49,7 +49,7 @@ names! {
     "grpc-status"
     "grpc-message"
     "grpc-status-details-bin"
-    "x-grpc-we"
+    "x-grpc-web"
     "x-user-agent"
     "x-request-id"
     "x-forwarded-for"

@@ -12,10 +12,8 @@ const PIN_FACTOR: usize = 8;
 /// Small payloads are copied together, so much at a time.
 const COPY: usize = 4 << 10;
 
-/// A payload that comes in pieces gets room for so many times what has arrived of it, and for so much at first: growing
-/// means copying.
+/// A payload that comes in pieces gets room for so many times what has arrived of it: to grow means to copy.
 const GROW_FACTOR: usize = 4;
-const MIN_ROOM: usize = 16 << 10;
 
 /// The flags of an envelope.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -105,10 +103,9 @@ pub enum Decoded {
 
 /// Cuts a body into envelopes.
 ///
-/// Memory grows with the bytes that have arrived, of which it is four times as much at most, or 16 KiB; never with a length
-/// that was merely announced. A payload that lies
-/// whole in its data is a slice of it, unless it is less than an eighth of more than 4 KiB: such small ones are copied
-/// together.
+/// Memory grows with the bytes that have arrived, of which it is four times as much at most; never with a length that was
+/// merely announced. A payload that lies whole in its data is a slice of it, unless it is less than an eighth of more than
+/// 4 KiB: such small ones are copied together.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -198,7 +195,7 @@ impl Decoder {
                 let part = data.split_to((prefix.len as usize - payload.len()).min(data.len()));
                 let have = payload.len() + part.len();
                 if payload.capacity() < have {
-                    let room = have.saturating_mul(GROW_FACTOR).max(MIN_ROOM).min(prefix.len as usize);
+                    let room = have.saturating_mul(GROW_FACTOR).min(prefix.len as usize);
                     payload.reserve(room - payload.len());
                 }
                 payload.extend_from_slice(&part);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use connect_proto::Instant;
 use connect_proto::call::{Closed, Event, Input, Phase, Processed};
 use connect_proto::client::Call;
-use connect_proto::connection::{CallClosed, CallId, Client, Fate, OpenError};
+use connect_proto::connection::{CallClosed, CallId, Client, Connection, Fate, OpenError};
 use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, PeerMisbehaved, RpcError};
 use connect_proto::message::{Encoding, Outbound};
 use connect_proto::metadata::Metadata;
@@ -229,6 +229,7 @@ impl Slot {
                     if events.is_empty() {
                         connection.wait(*id, Wait::Receive, cx);
                     }
+                    explain(events, &connection.connection);
                     let closed = connection.connection.poll_closed(*id);
                     if let Some(closed) = closed {
                         connection.close(*id, closed, &mut wakers);
@@ -469,4 +470,15 @@ const NEVER_SENT: CallClosed =
 fn without_connection(closed: Closed) -> CallClosed {
     let Closed { reason, drained, processed } = closed;
     CallClosed { reason, drained, processed, fate: Fate::Unknown }
+}
+
+/// Of a lost connection a call knows that it was lost; the connection knows what the peer did to end it.
+fn explain(events: &mut VecDeque<Event>, connection: &Connection<Client>) {
+    if let Some(Event::Finished(Err(error))) = events.back_mut()
+        && !error.is_remote()
+        && error.code() == Code::Unavailable
+        && let Some(fault) = connection.fault()
+    {
+        *error = RpcError::new(error.code(), format!("{}: {fault}", error.message()));
+    }
 }

@@ -106,8 +106,8 @@ fn a_transport_that_takes_nothing_stops_the_sender() {
     };
     assert!(matches!(refused, SendError::Full(_)));
     assert!(!p.client.told.iter().any(|told| matches!(told.what, Heard::Writable)));
-    // The queue of the call and the output of the connection, 64 KiB each.
-    assert!((64..=140).contains(&accepted), "{accepted}");
+    // The queue of the call and the output of the connection, 129 KiB each.
+    assert!((129..=270).contains(&accepted), "{accepted}");
 
     p.to_server.resume();
     p.run();

@@ -72,11 +72,11 @@ fn a_body_shorter_than_announced_never_looks_complete() {
 fn room_is_what_is_left_of_the_limit() {
     let mut peer = Peer::serving("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     let room = peer.machine.room();
-    assert_eq!(room, 64 << 10);
-    peer.send_head(&Response::new(()), BodySize::Exact(100_000));
-    peer.machine.send_data(peer.now, Bytes::from(vec![0; 65_000]).into());
+    assert_eq!(room, 129 << 10);
+    peer.send_head(&Response::new(()), BodySize::Exact(200_000));
+    peer.machine.send_data(peer.now, Bytes::from(vec![0; 130_000]).into());
     assert_eq!(peer.machine.room(), room - peer.shown().len());
-    peer.machine.send_data(peer.now, Bytes::from(vec![0; 35_000]).into());
+    peer.machine.send_data(peer.now, Bytes::from(vec![0; 70_000]).into());
     assert_eq!(peer.machine.room(), 0);
     peer.flush();
     assert_eq!(peer.machine.room(), room);

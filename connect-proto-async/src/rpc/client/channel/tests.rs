@@ -100,6 +100,31 @@ fn an_answer_that_the_server_is_unavailable_is_not_held_back() {
     });
 }
 
+/// Nor is the reason why a connection was lost kept for oneself.
+#[test]
+fn what_the_peer_did_to_lose_the_connection_is_told() {
+    let sim = Sim::new(7);
+    let runtime = sim.handle();
+    sim.run(async {
+        let address = Address::Tcp { host: "server.example".into(), port: 80 };
+        let mut listener = runtime.listen(&address).await.expect("a free port");
+        let server = suite::spawn(&*runtime, async move {
+            let (mut stream, _) = poll_fn(|cx| listener.poll_accept(cx)).await.expect("a client");
+            let answer = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.expect("a client");
+            stream
+        });
+        let mut config = ChannelConfig::new("http://server.example", "text").expect("a URI");
+        config.pool.protocol = Protocol::Http2;
+        let channel = Channel::new(runtime.clone(), config);
+        let call = channel.call(&Procedure::new("/test.Service/Put").expect("a path"));
+        let error = call.unary("").await.expect_err("the server speaks HTTP/1.1 alone");
+        assert_eq!((error.code(), error.is_remote()), (Code::Unavailable, false));
+        assert!(error.message().contains("HTTP/1.1"), "{error}");
+        drop(server.await);
+    });
+}
+
 /// A response that nobody wants any more does not keep a call waiting.
 #[test]
 fn a_drain_makes_room_for_a_call_that_waits() {

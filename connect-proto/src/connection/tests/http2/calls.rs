@@ -127,7 +127,7 @@ fn room_is_told_behind_messages_that_nobody_reads() {
     two.send(id, "x");
     two.run_without_listening();
     assert_eq!(two.client.poll_ready(), Some(Notice::Readable(id)));
-    let full = noise(60 << 10);
+    let full = noise(120 << 10);
     two.send(id, &full);
     let mut call = two.client.call(id).unwrap();
     let more = Outbound::encode(&call.encoding(), full.clone());
@@ -143,7 +143,7 @@ fn room_is_told_behind_messages_that_nobody_reads() {
 fn room_that_nobody_looks_at_is_told_once_for_each_refusal() {
     let mut two = Two::new(FULL);
     let id = two.open();
-    let full = noise(60 << 10);
+    let full = noise(120 << 10);
     for _ in 0..2 {
         two.send(id, &full);
         let mut call = two.client.call(id).unwrap();
