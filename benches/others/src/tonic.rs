@@ -7,15 +7,16 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BufMut, Bytes};
 use futures_util::stream::{self, BoxStream};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{ClientStreamingService, Grpc, NamedService, ServerStreamingService, UnaryService};
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 pub(crate) async fn serve(listener: TcpListener) {
-    let connections = TcpListenerStream::new(listener);
+    // As it is by default where tonic itself binds to an address.
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder().add_service(Bench).serve_with_incoming(connections).await.expect("a server");
 }
 
