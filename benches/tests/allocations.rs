@@ -26,8 +26,8 @@ const BOUNDS: [(&str, u64); 9] = [
     ("send_server", 38),
     ("receive_client", 137),
     ("send_client", 37),
-    ("receive_server", 142),
-    ("stream_pair", 175),
+    ("receive_server", 145),
+    ("stream_pair", 179),
 ];
 
 #[test]
