@@ -27,7 +27,7 @@ const BOUNDS: [(&str, u64); 9] = [
     ("receive_client", 137),
     ("send_client", 37),
     ("receive_server", 145),
-    ("stream_pair", 179),
+    ("stream_pair", 175),
 ];
 
 #[test]
