@@ -17,8 +17,8 @@ use crate::{BoxFuture, Runtime};
 /// One case of the suite. It panics if it fails.
 pub type Case = fn(Arc<dyn Runtime>) -> BoxFuture<()>;
 
-/// Makes a test of every case of the suite. `$run` is a function in scope of the test's crate that takes a
-/// [`Case`](crate::testing::suite::Case) and gives it to [`run`](crate::testing::suite::run) on a runtime.
+/// Makes a test of every case of the suite. `$run` is a function in scope of the test's crate that takes a `Case`
+/// of the [suite](crate::testing::suite) and gives it to the suite's `run` on a runtime.
 #[macro_export]
 macro_rules! runtime_suite {
     ($run:path) => {
