@@ -6,6 +6,7 @@ use http::HeaderMap;
 use crate::error::{CloseReason, LostKind, PeerMisbehaved, ResetCode, RpcError};
 use crate::message::Inbound;
 use crate::metadata::Metadata;
+use crate::wire::envelope::PREFIX_LEN;
 
 /// Whether the peer may have processed a call: is a retry safe?
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -88,7 +89,7 @@ pub enum BodySize {
 /// A piece of an outgoing body: an envelope's prefix kept inline, then a payload. Either may be empty.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Chunk {
-    prefix: [u8; 5],
+    prefix: [u8; PREFIX_LEN],
     prefix_len: u8,
     payload: Bytes,
 }
@@ -96,8 +97,15 @@ pub struct Chunk {
 impl Chunk {
     /// A chunk of an envelope's prefix and a payload.
     #[must_use]
-    pub fn with_prefix(prefix: [u8; 5], payload: Bytes) -> Self {
-        Chunk { prefix, prefix_len: 5, payload }
+    pub fn with_prefix(prefix: [u8; PREFIX_LEN], payload: Bytes) -> Self {
+        Chunk { prefix, prefix_len: PREFIX_LEN as u8, payload }
+    }
+
+    pub(crate) fn new(prefix: Option<[u8; PREFIX_LEN]>, payload: Bytes) -> Self {
+        match prefix {
+            Some(prefix) => Chunk::with_prefix(prefix, payload),
+            None => Chunk::from(payload),
+        }
     }
 
     /// The inline prefix; empty or five bytes long.
@@ -133,7 +141,7 @@ impl Chunk {
 
 impl From<Bytes> for Chunk {
     fn from(payload: Bytes) -> Self {
-        Chunk { prefix: [0; 5], prefix_len: 0, payload }
+        Chunk { prefix: [0; PREFIX_LEN], prefix_len: 0, payload }
     }
 }
 

@@ -20,12 +20,6 @@ impl<T> Queue<T> {
         self.first.is_none() && self.rest.is_empty()
     }
 
-    /// Whether there is one thing, that came into an empty queue.
-    #[inline]
-    pub(crate) fn is_single(&self) -> bool {
-        self.first.is_some() && self.rest.is_empty()
-    }
-
     #[inline]
     pub(crate) fn push(&mut self, item: T) {
         if self.is_empty() {
@@ -40,8 +34,21 @@ impl<T> Queue<T> {
         self.first.take().or_else(|| self.rest.pop_front())
     }
 
+    /// Puts something before everything else.
+    pub(crate) fn push_front(&mut self, item: T) {
+        if let Some(second) = self.first.replace(item) {
+            self.rest.push_front(second);
+        }
+    }
+
+    #[inline]
     pub(crate) fn first_mut(&mut self) -> Option<&mut T> {
         self.first.as_mut().or_else(|| self.rest.front_mut())
+    }
+
+    #[inline]
+    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
+        self.rest.back_mut().or(self.first.as_mut())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {

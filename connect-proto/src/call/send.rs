@@ -1,15 +1,15 @@
 //! The sending half: a queue of messages that turns into chunks of a body.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::call::Chunk;
 use crate::call::queue::Queue;
 use crate::error::ResetCode;
 use crate::wire::envelope::{Flags, PREFIX_LEN, Prefix};
 
-/// Messages up to this size are copied together into one chunk; larger ones travel as they are.
+/// Messages up to this size are copied together if they wait together; larger ones travel as they are.
 const SMALL: usize = 1 << 10;
-/// The largest chunk that small messages are copied into.
+/// How many bytes of small messages are copied together at most.
 const MERGED: usize = 16 << 10;
 
 /// Where the sending half is. All transitions are in [`SendState::step`].
@@ -79,24 +79,68 @@ impl SendInput {
     ];
 }
 
-/// One message, or what is left of it.
+/// A part of the body that waits.
 #[derive(Debug)]
-struct Frame {
-    prefix: Option<[u8; PREFIX_LEN]>,
-    payload: Bytes,
+enum Piece {
+    /// One message, or what is left of it: then its prefix is gone.
+    Message { prefix: Option<[u8; PREFIX_LEN]>, payload: Bytes },
+    /// Small messages in their envelopes, each of them whole.
+    Merged(BytesMut),
 }
 
-impl Frame {
+impl Piece {
     fn len(&self) -> usize {
-        self.payload.len() + if self.prefix.is_some() { PREFIX_LEN } else { 0 }
+        match self {
+            Piece::Message { prefix: Some(_), payload } => PREFIX_LEN + payload.len(),
+            Piece::Message { prefix: None, payload } => payload.len(),
+            Piece::Merged(envelopes) => envelopes.len(),
+        }
     }
+
+    /// Adds a small message that would come right after this piece; false if the two do not go together.
+    #[inline]
+    fn merge(&mut self, prefix: [u8; PREFIX_LEN], payload: &[u8]) -> bool {
+        let len = PREFIX_LEN + payload.len();
+        match self {
+            Piece::Merged(envelopes) if envelopes.len() + len <= MERGED => {
+                put_envelope(envelopes, prefix, payload);
+                true
+            }
+            Piece::Message { prefix: Some(first), payload: alone } if alone.len() <= SMALL => {
+                let mut envelopes = BytesMut::with_capacity(SMALL.max(PREFIX_LEN + alone.len() + len));
+                put_envelope(&mut envelopes, *first, alone);
+                put_envelope(&mut envelopes, prefix, payload);
+                *self = Piece::Merged(envelopes);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn put_envelope(envelopes: &mut BytesMut, prefix: [u8; PREFIX_LEN], payload: &[u8]) {
+    envelopes.extend_from_slice(&prefix);
+    envelopes.extend_from_slice(payload);
+}
+
+/// How long those of the first envelopes are together that fit into `max` bytes.
+fn whole_within(envelopes: &[u8], max: usize) -> usize {
+    let mut whole = 0;
+    while let Some(prefix) = envelopes.get(whole..).and_then(|rest| rest.first_chunk()) {
+        let with_next = whole + PREFIX_LEN + Prefix::read(*prefix).len as usize;
+        if with_next > max {
+            break;
+        }
+        whole = with_next;
+    }
+    whole
 }
 
 #[derive(Debug)]
 pub(crate) struct SendHalf {
     state: SendState,
-    queue: Queue<Frame>,
-    /// Whether the first frame of the queue has been taken in part.
+    queue: Queue<Piece>,
+    /// Whether the first piece of the queue is what is left of a message.
     begun: bool,
     queued: usize,
     high_water: usize,
@@ -145,22 +189,25 @@ impl SendHalf {
         relieved
     }
 
+    #[inline]
     pub(crate) fn push_envelope(&mut self, flags: Flags, payload: Bytes) {
         // A payload of 4 GiB or more was refused before: its length does not fit a prefix.
         let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        self.push(Frame { prefix: Some(Prefix { flags, len }.write()), payload });
+        let prefix = Prefix { flags, len }.write();
+        self.queued += PREFIX_LEN + payload.len();
+        let is_merged =
+            payload.len() <= SMALL && self.queue.last_mut().is_some_and(|last| last.merge(prefix, &payload));
+        if !is_merged {
+            self.queue.push(Piece::Message { prefix: Some(prefix), payload });
+        }
     }
 
     /// A body without envelopes.
     pub(crate) fn push_body(&mut self, payload: Bytes) {
         if !payload.is_empty() {
-            self.push(Frame { prefix: None, payload });
+            self.queued += payload.len();
+            self.queue.push(Piece::Message { prefix: None, payload });
         }
-    }
-
-    fn push(&mut self, frame: Frame) {
-        self.queued += frame.len();
-        self.queue.push(frame);
     }
 
     /// Forgets every message of which nothing has been taken.
@@ -170,7 +217,7 @@ impl SendHalf {
         } else {
             self.queue.clear();
         }
-        self.queued = self.queue.iter().map(Frame::len).sum();
+        self.queued = self.queue.iter().map(Piece::len).sum();
         self.starved = false;
     }
 
@@ -205,58 +252,49 @@ impl SendHalf {
 
     /// The next piece of the body: about `max` bytes at the most, never empty. A prefix is never split.
     pub(crate) fn poll_chunk(&mut self, max: usize) -> Option<Chunk> {
-        if max == 0 || self.queue.is_empty() {
+        if max == 0 {
             return None;
         }
-        let chunk = match self.find_mergeable(max) {
-            (0 | 1, _) => self.split_first(max)?,
-            (count, len) => self.merge(count, len),
-        };
+        if let Piece::Merged(envelopes) = self.queue.first_mut()?
+            && envelopes.len() > max
+        {
+            let whole = whole_within(envelopes, max);
+            if whole > 0 {
+                self.queued -= whole;
+                return Some(Chunk::from(envelopes.split_to(whole).freeze()));
+            }
+            self.unmerge_first();
+        }
+        let chunk = self.take_first(max)?;
         self.queued -= chunk.len();
         Some(chunk)
     }
 
-    /// How many messages at the front of the queue are small and fit into one chunk together, and its length; nothing is
-    /// to be merged with a message that is alone.
-    fn find_mergeable(&self, max: usize) -> (usize, usize) {
-        if self.queue.is_single() {
-            return (1, 0);
+    /// Makes a piece of its own of the first message of those that were merged at the front.
+    fn unmerge_first(&mut self) {
+        let Some(Piece::Merged(envelopes)) = self.queue.first_mut() else { return };
+        let Some(&prefix) = envelopes.first_chunk() else { return };
+        envelopes.advance(PREFIX_LEN);
+        let payload = envelopes.split_to(Prefix::read(prefix).len as usize).freeze();
+        if envelopes.is_empty() {
+            self.queue.pop();
         }
-        let (mut count, mut len) = (0, 0);
-        for frame in self.queue.iter() {
-            let with_frame = len + frame.len();
-            if frame.payload.len() > SMALL || with_frame > max.min(MERGED) {
-                break;
-            }
-            (count, len) = (count + 1, with_frame);
-        }
-        (count, len)
+        self.queue.push_front(Piece::Message { prefix: Some(prefix), payload });
     }
 
-    fn merge(&mut self, count: usize, len: usize) -> Chunk {
-        let mut merged = Vec::with_capacity(len);
-        for frame in std::iter::from_fn(|| self.queue.pop()).take(count) {
-            if let Some(prefix) = frame.prefix {
-                merged.extend_from_slice(&prefix);
+    /// The first piece, or as much of a message as `max` allows.
+    fn take_first(&mut self, max: usize) -> Option<Chunk> {
+        if let Piece::Message { prefix, payload } = self.queue.first_mut()? {
+            let room = max.saturating_sub(if prefix.is_some() { PREFIX_LEN } else { 0 });
+            if payload.len() > room {
+                self.begun = true;
+                return Some(Chunk::new(prefix.take(), payload.split_to(room)));
             }
-            merged.extend_from_slice(&frame.payload);
         }
         self.begun = false;
-        Chunk::from(Bytes::from(merged))
-    }
-
-    fn split_first(&mut self, max: usize) -> Option<Chunk> {
-        let first = self.queue.first_mut()?;
-        let room = max.saturating_sub(if first.prefix.is_some() { PREFIX_LEN } else { 0 });
-        self.begun = first.payload.len() > room;
-        let part = if self.begun {
-            Frame { prefix: first.prefix.take(), payload: first.payload.split_to(room) }
-        } else {
-            self.queue.pop()?
-        };
-        Some(match part.prefix {
-            Some(prefix) => Chunk::with_prefix(prefix, part.payload),
-            None => Chunk::from(part.payload),
+        Some(match self.queue.pop()? {
+            Piece::Message { prefix, payload } => Chunk::new(prefix, payload),
+            Piece::Merged(envelopes) => Chunk::from(envelopes.freeze()),
         })
     }
 }

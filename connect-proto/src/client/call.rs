@@ -352,6 +352,7 @@ impl Call {
 
     /// The next event; see [`Event`] for their order. The last one is withheld until a reset that goes with it was
     /// polled.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.poll(self.send.state() == SendState::Resetting)
     }

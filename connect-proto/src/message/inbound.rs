@@ -15,22 +15,31 @@ use crate::error::PeerMisbehaved;
 #[must_use]
 pub struct Inbound {
     payload: Bytes,
-    compression: Option<Arc<dyn Compression>>,
+    /// Set apart, since most messages have none and are moved about.
+    compressed: Option<Box<Compressed>>,
+}
+
+#[derive(Clone, Debug)]
+struct Compressed {
+    by: Arc<dyn Compression>,
+    /// Bytes of the message that it may decompress to.
     limit: Option<usize>,
 }
 
 impl Inbound {
     /// `compression` is `None` for a message that is not compressed.
+    #[inline]
     pub(crate) fn new(
         payload: Bytes,
         compression: Option<Arc<dyn Compression>>,
         limit: Option<usize>,
     ) -> Self {
-        Inbound { payload, compression, limit }
+        Inbound { payload, compressed: compression.map(|by| Box::new(Compressed { by, limit })) }
     }
 
     /// Bytes of the message as it travelled, without its prefix.
     #[must_use]
+    #[inline]
     pub fn wire_len(&self) -> usize {
         self.payload.len()
     }
@@ -38,7 +47,7 @@ impl Inbound {
     /// The name of its compression; `None` if it is not compressed.
     #[must_use]
     pub fn compression(&self) -> Option<&str> {
-        self.compression.as_deref().map(Compression::name)
+        self.compressed.as_deref().map(|compressed| compressed.by.name())
     }
 
     /// The message, decompressed to at most the limit of its call.
@@ -46,10 +55,11 @@ impl Inbound {
     /// # Errors
     /// [`PeerMisbehaved::DecompressedTooLarge`] or [`PeerMisbehaved::CorruptCompression`]: hand it to the call's
     /// `reject`, which ends the RPC with the error's code.
+    #[inline]
     pub fn decode(self) -> Result<Bytes, PeerMisbehaved> {
-        match self.compression {
+        match self.compressed {
             None => Ok(self.payload),
-            Some(compression) => decompress(&*compression, &self.payload, self.limit),
+            Some(compressed) => decompress(&*compressed.by, &self.payload, compressed.limit),
         }
     }
 }

@@ -522,9 +522,10 @@ impl Call {
     ///
     /// It goes by the latest time that the call was told. Where that may be long ago, tell it first: the time for the rest
     /// of a message starts when those before it are read.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.poll(self.send.state() == SendState::Resetting);
-        if matches!(event, Some(Event::Message(_))) {
+        if self.events.waiting() == 0 {
             self.time_message(self.clock.now());
         }
         event
@@ -572,10 +573,14 @@ impl Call {
     }
 
     /// Completes the head of a stream.
+    #[inline]
     fn open_stream(&mut self) {
-        if !self.streaming {
-            return;
+        if self.streaming && matches!(self.head, Head::Open(_)) {
+            self.complete_head();
         }
+    }
+
+    fn complete_head(&mut self) {
         if let Some(mut parts) = self.take_open_head() {
             heads::stream(&mut parts, self.content_type.clone(), self.encoding.compression.as_ref());
             self.head = Head::Ready(parts);

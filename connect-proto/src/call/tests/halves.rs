@@ -8,7 +8,7 @@ use crate::call::send::SendHalf;
 use crate::call::{Chunk, Drain, DrainBudget, SendInput, SendState};
 use crate::error::{CloseReason, ResetCode};
 use crate::time::Instant;
-use crate::wire::envelope::Flags;
+use crate::wire::envelope::{Flags, Prefix};
 
 fn queue(high_water: usize, messages: &[usize]) -> SendHalf {
     let mut send = SendHalf::new(high_water);
@@ -157,19 +157,27 @@ fn an_acknowledgement_before_the_end_means_nothing() {
 
 proptest::proptest! {
     #[test]
-    fn any_maxima_give_the_same_bytes(
-        messages in proptest::collection::vec(0usize..3000, 0..20),
-        maxima in proptest::collection::vec(1usize..5000, 1..20),
+    fn the_messages_come_out_in_order_and_whole_however_they_are_taken(
+        // To send a message of so many bytes, or to take so many at most.
+        steps in proptest::collection::vec((proptest::bool::ANY, 1usize..3000), 0..60),
+        small in 1usize..3000,
     ) {
-        let (mut whole, mut cut) = (queue(0, &messages), queue(0, &messages));
-        let mut maxima = maxima.iter().cycle();
-        let mut found = Vec::new();
-        while let Some(chunk) = cut.poll_chunk(*maxima.next().unwrap()) {
-            proptest::prop_assert!(!chunk.is_empty());
-            found.push(chunk);
+        let mut send = queue(0, &[]);
+        let (mut sent, mut found) = (Vec::new(), Vec::new());
+        for (index, (is_message, n)) in steps.into_iter().enumerate() {
+            if is_message {
+                let payload = vec![index as u8; n % small];
+                sent.extend(Prefix { flags: Flags::NONE, len: payload.len() as u32 }.write());
+                sent.extend(&payload);
+                send.push_envelope(Flags::NONE, Bytes::from(payload));
+            } else {
+                found.extend(send.poll_chunk(n));
+            }
+            proptest::prop_assert_eq!(send.queued() + bytes(&found).len(), sent.len());
         }
-        proptest::prop_assert_eq!(bytes(&found), bytes(&chunks(&mut whole, usize::MAX)));
-        proptest::prop_assert_eq!(cut.queued(), 0);
+        found.extend(chunks(&mut send, usize::MAX));
+        proptest::prop_assert!(found.iter().all(|chunk| !chunk.is_empty()));
+        proptest::prop_assert_eq!(bytes(&found), sent);
     }
 }
 
