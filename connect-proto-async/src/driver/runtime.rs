@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use connect_proto::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,6 +23,11 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// The time on the runtime's clock, which never runs backwards. All that one runtime hands out has the same origin.
     fn now(&self) -> Instant;
+
+    /// The time of day, for the `date` of responses. That of the system, unless the runtime has one of its own.
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::now()
+    }
 
     /// A timer that ends at `at`.
     fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>>;

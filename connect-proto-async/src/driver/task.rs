@@ -33,6 +33,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a role does with its connection, beside what the handles of calls do.
 pub(crate) trait Attendant<R: Role>: Send + Unpin {
+    /// A turn of the task begins, under the lock.
+    fn begin_turn(&mut self, _: &mut State<R>, _: Instant) {}
+
     /// Acts on a notice, under the lock.
     fn notice(&mut self, state: &mut State<R>, now: Instant, notice: Notice);
 
@@ -201,6 +204,7 @@ impl<R: Role, A: Attendant<R>> Task<R, A> {
         state.unpark();
         let now = state.look_at(shared.runtime());
         state.connection.handle_timeout(now);
+        self.attendant.begin_turn(&mut state, now);
         if self.attendant.due().is_some_and(|due| due <= now) {
             self.attendant.on_time(&mut state, now);
         }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
 
 use connect_proto::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,6 +30,10 @@ impl fmt::Debug for SimRuntime {
 impl Runtime for SimRuntime {
     fn now(&self) -> Instant {
         self.0.with(|world| world.clock.now())
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(self.now().as_nanos())
     }
 
     fn timer(&self, at: Instant) -> Pin<Box<dyn Timer>> {

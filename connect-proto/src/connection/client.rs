@@ -211,6 +211,20 @@ impl ClientCall<'_> {
         self.0.command(now, |call| call.send(now, message))
     }
 
+    /// Queues the messages that `next` gives, until it has no more or one is not accepted: cheaper than one at a time.
+    ///
+    /// # Errors
+    /// Those of [`Call::send`], for the last message that `next` gave.
+    pub fn send_each(
+        &mut self,
+        now: Instant,
+        mut next: impl FnMut() -> Option<Outbound>,
+    ) -> Result<(), SendError> {
+        self.0.command(now, |call| {
+            std::iter::from_fn(&mut next).try_for_each(|message| call.send(now, message))
+        })
+    }
+
     /// Ends the sending side: [`Call::finish`].
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use bytes::BytesMut;
-use http::{request, response};
+use http::{HeaderValue, request, response};
 
 use crate::call::{BodySize, Chunk};
 use crate::error::{LostKind, PeerMisbehaved};
@@ -34,6 +34,10 @@ pub trait Link {
     fn handle_write_failed(&mut self, now: Instant, kind: LostKind);
     fn handle_written(&mut self, now: Instant, n: usize);
     fn handle_timeout(&mut self, now: Instant);
+    /// Server: what responses have for a date.
+    fn date(&self) -> Option<&HeaderValue> {
+        None
+    }
     fn send_head(&mut self, now: Instant, parts: &Self::Out, body: BodySize);
     /// Takes a head that was sent, for the sake of its map.
     fn recycle(&mut self, parts: Box<Self::Out>);
@@ -146,6 +150,9 @@ link!(Client, in response::Parts, out request::Parts,
 link!(Server, in request::Parts, out response::Parts,
     fn awaits_request(&self) -> bool {
         self.is_idle() || self.is_receiving_head()
+    }
+    fn date(&self) -> Option<&HeaderValue> {
+        self.date()
     }
     fn stop_receiving(&mut self, now: Instant) {
         self.stop_receiving(now);

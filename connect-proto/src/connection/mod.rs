@@ -226,6 +226,7 @@ impl<R: Role> Connection<R> {
         }
         if begins_alike {
             let mut multiplex = Multiplex::server(now, limits.clone());
+            multiplex.engine.date = http1.exchange.wire.link.date().cloned();
             if let Some(until) = http1.exchange.grace {
                 multiplex.shut_down(now, until.saturating_duration_since(now));
             }

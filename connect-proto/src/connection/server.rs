@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use http::request;
+use http::{HeaderValue, request};
 
 use super::carried::Carried;
 use super::exchange::Exchange;
@@ -141,6 +141,17 @@ impl Connection<Server> {
         Connection { protocol: Protocol::Http2(Box::new(Multiplex::server(now, limits))) }
     }
 
+    /// Says what the time is: the `date` of the responses that follow, such as `Sat, 28 Nov 2026 12:00:00 GMT`, as RFC 9110,
+    /// section 6.6.1, asks of a server that has a clock. The core has none: whoever drives it tells it once a second, or
+    /// else the responses have no date. That of an application's own headers stays as it is.
+    pub fn set_date(&mut self, date: Option<HeaderValue>) {
+        match &mut self.protocol {
+            Protocol::Http1(http1) => http1.exchange.wire.link.set_date(date),
+            #[cfg(feature = "http2")]
+            Protocol::Http2(multiplex) => multiplex.engine.set_date(date),
+        }
+    }
+
     /// The request that [`Notice::Incoming`] announced, until it is started or refused.
     #[must_use]
     pub fn incoming(&self, id: CallId) -> Option<&Incoming> {
@@ -251,6 +262,20 @@ impl ServerCall<'_> {
     /// Those of [`Call::send`].
     pub fn send(&mut self, now: Instant, message: Outbound) -> Result<(), SendError> {
         self.0.command(now, |call| call.send(now, message))
+    }
+
+    /// Queues the messages that `next` gives, until it has no more or one is not accepted: cheaper than one at a time.
+    ///
+    /// # Errors
+    /// Those of [`Call::send`], for the last message that `next` gave.
+    pub fn send_each(
+        &mut self,
+        now: Instant,
+        mut next: impl FnMut() -> Option<Outbound>,
+    ) -> Result<(), SendError> {
+        self.0.command(now, |call| {
+            std::iter::from_fn(&mut next).try_for_each(|message| call.send(now, message))
+        })
     }
 
     /// Answers: [`Call::finish`].

@@ -1,6 +1,6 @@
 //! Writes heads, and the framing of bodies.
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request, response};
 
 use super::framing::{has_no_body, has_token};
 use super::output::Output;
@@ -77,6 +77,7 @@ pub(super) fn response(
     parts: &response::Parts,
     body: BodySize,
     answering: Answering,
+    date: Option<&HeaderValue>,
     close: bool,
 ) -> Sender {
     let bodiless = answering.head || has_no_body(parts.status);
@@ -96,6 +97,7 @@ pub(super) fn response(
     output.stage(|to| {
         put_status_line(to, parts.status);
         put_framing(to, length, sender);
+        put_date(to, date.filter(|_| !parts.headers.contains_key(header::DATE)));
         put_fields(to, &parts.headers, false);
         to.extend_from_slice(if close { b"connection: close\r\n\r\n" } else { b"\r\n" });
     });
@@ -103,9 +105,10 @@ pub(super) fn response(
 }
 
 /// Queues an answer that has no body and ends the connection.
-pub(super) fn refusal(output: &mut Output, status: StatusCode) {
+pub(super) fn refusal(output: &mut Output, status: StatusCode, date: Option<&HeaderValue>) {
     output.stage(|to| {
         put_status_line(to, status);
+        put_date(to, date);
         to.extend_from_slice(b"content-length: 0\r\nconnection: close\r\n\r\n");
     });
 }
@@ -175,6 +178,14 @@ fn put_framing(to: &mut Vec<u8>, length: Option<u64>, sender: Sender) {
         to.extend_from_slice(b"\r\n");
     } else if sender == Sender::Chunked {
         to.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+}
+
+fn put_date(to: &mut Vec<u8>, date: Option<&HeaderValue>) {
+    if let Some(date) = date {
+        to.extend_from_slice(b"date: ");
+        to.extend_from_slice(date.as_bytes());
+        to.extend_from_slice(b"\r\n");
     }
 }
 

@@ -299,10 +299,18 @@ pub(super) fn write_request(block: &mut Block<'_>, parts: &request::Parts, body:
     write_fields(block, &parts.headers);
 }
 
-/// Writes the head of a response.
-pub(super) fn write_response(block: &mut Block<'_>, parts: &response::Parts, body: BodySize) {
+/// Writes the head of a response, with `date` if it has none.
+pub(super) fn write_response(
+    block: &mut Block<'_>,
+    parts: &response::Parts,
+    body: BodySize,
+    date: Option<&HeaderValue>,
+) {
     block.pseudo(Pseudo::Status, parts.status.as_str().as_bytes());
     write_length(block, body);
+    if let Some(date) = date.filter(|_| !parts.headers.contains_key(header::DATE)) {
+        block.header(&header::DATE, date);
+    }
     write_fields(block, &parts.headers);
 }
 

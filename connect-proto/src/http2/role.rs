@@ -1,6 +1,6 @@
 //! What tells the roles apart.
 
-use http::{HeaderMap, Method, StatusCode, request, response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request, response};
 
 use super::head::{Fields, LastTarget, ReceivedHead, Section, write_request, write_response};
 use super::hpack::Block;
@@ -34,7 +34,8 @@ pub trait Side: Sized {
     const SECTION: Section;
 
     fn read_head(fields: Fields, last: &mut LastTarget) -> Result<ReceivedHead<Self::In>, PeerMisbehaved>;
-    fn write_head(block: &mut Block<'_>, parts: &Self::Out, body: BodySize);
+    /// `date` is for a head that has none.
+    fn write_head(block: &mut Block<'_>, parts: &Self::Out, body: BodySize, date: Option<&HeaderValue>);
     /// The fields of a head that was sent.
     fn into_fields(parts: Self::Out) -> HeaderMap;
     /// Whether what is received under this head has no body, whatever its content-length says.
@@ -60,7 +61,7 @@ impl Side for ClientRole {
         fields.into_response()
     }
 
-    fn write_head(block: &mut Block<'_>, parts: &request::Parts, body: BodySize) {
+    fn write_head(block: &mut Block<'_>, parts: &request::Parts, body: BodySize, _: Option<&HeaderValue>) {
         write_request(block, parts, body);
     }
 
@@ -96,8 +97,13 @@ impl Side for ServerRole {
         fields.into_request(last)
     }
 
-    fn write_head(block: &mut Block<'_>, parts: &response::Parts, body: BodySize) {
-        write_response(block, parts, body);
+    fn write_head(
+        block: &mut Block<'_>,
+        parts: &response::Parts,
+        body: BodySize,
+        date: Option<&HeaderValue>,
+    ) {
+        write_response(block, parts, body, date);
     }
 
     fn into_fields(parts: response::Parts) -> HeaderMap {

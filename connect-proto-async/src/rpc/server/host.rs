@@ -14,11 +14,11 @@ use connect_proto::metadata::Metadata;
 use connect_proto::server::Refusal;
 use http::{Method, Version};
 
-use super::Context;
 use super::handle::{CallRef, Requests, Responses};
 use super::router::Procedure;
 use super::service::{Permit, Service};
 use super::serving::Serving;
+use super::{Context, date};
 use crate::driver::runtime::Peer;
 use crate::driver::shared::{Shared, State};
 use crate::driver::task::Attendant;
@@ -37,6 +37,8 @@ pub(super) struct Host {
     resident: Option<Serving>,
     /// When the connection is too old to take further calls.
     retires: Option<Instant>,
+    /// When the `date` of responses is to be renewed.
+    date_until: Instant,
 }
 
 /// A call that was started.
@@ -54,7 +56,14 @@ struct Started {
 
 impl Host {
     pub(super) fn new(service: Arc<Service>, peer: Peer, retires: Option<Instant>) -> Self {
-        Host { service, peer: Arc::new(peer), started: VecDeque::new(), resident: None, retires }
+        Host {
+            service,
+            peer: Arc::new(peer),
+            started: VecDeque::new(),
+            resident: None,
+            retires,
+            date_until: Instant::ORIGIN,
+        }
     }
 
     /// Starts or refuses a request.
@@ -112,6 +121,14 @@ impl Host {
 }
 
 impl Attendant<ServerRole> for Host {
+    fn begin_turn(&mut self, state: &mut State<ServerRole>, now: Instant) {
+        if now >= self.date_until {
+            let (date, left) = date::at(self.service.runtime.wall_clock());
+            state.connection.set_date(Some(date));
+            self.date_until = now.saturating_add(left);
+        }
+    }
+
     fn notice(&mut self, state: &mut State<ServerRole>, now: Instant, notice: Notice) {
         match notice {
             Notice::Incoming(id) => self.take(state, now, id),

@@ -1,6 +1,7 @@
 //! Handlers of procedures, and what serves them.
 
 mod context;
+mod date;
 mod handle;
 #[cfg(feature = "tls")]
 mod handshake;

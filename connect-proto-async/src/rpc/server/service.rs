@@ -108,7 +108,7 @@ pub struct ShutdownReport {
 /// What the accept loop, the connections and the handles share.
 #[derive(Debug)]
 pub(super) struct Service {
-    runtime: Arc<dyn Runtime>,
+    pub(super) runtime: Arc<dyn Runtime>,
     pub(super) router: Router,
     pub(super) config: ServerConfig,
     /// Its `calls`, shared with each of them.

@@ -1,11 +1,12 @@
 //! What goes over the wire, what is refused when there is too much of it, and what is counted.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use connect_proto::compress::{Compression, Compressions, DecompressError};
 use connect_proto::error::Code;
+use connect_proto::metadata::Metadata;
 
 use super::rpc::{BOTH, channel, procedure, serve};
 use super::{sleep, spawn, within};
@@ -210,5 +211,29 @@ pub async fn calls_under_way_are_counted(runtime: Arc<dyn Runtime>) {
         channel.call(&procedure("Echo")).unary("").await.expect_err("it is shut down");
         assert_eq!((channel.counters().calls, under_way(), channel.connections()), (3, 0, 0));
         assert_eq!(channel.traffic().closes.aborted, 1);
+    }
+}
+
+/// Responses say when they were made, also those that are refusals.
+pub async fn responses_have_a_date(runtime: Arc<dyn Runtime>) {
+    let now = || runtime.wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let stamp = |headers: &Metadata| {
+        let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok()).expect("a date");
+        let date = httpdate::parse_http_date(date).expect("a date as HTTP writes it");
+        date.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    };
+    for protocol in BOTH {
+        let server = serve(&runtime, ServerConfig::default()).await;
+        let channel = channel(&runtime, &server, protocol);
+        for _ in 0..2 {
+            let before = now();
+            let answered = channel.call(&procedure("Echo")).unary("").await.expect("an answer");
+            assert!((before..=now()).contains(&stamp(&answered.headers)), "{protocol:?}");
+            sleep(&*runtime, Duration::from_millis(1100)).await;
+        }
+        let before = now();
+        let refused =
+            channel.call(&procedure("Nowhere")).unary("").await.expect_err("there is no such procedure");
+        assert!((before..=now()).contains(&stamp(refused.metadata())), "{protocol:?}");
     }
 }

@@ -54,3 +54,72 @@ fn pipelined_requests_are_told_one_after_the_other() {
     }
     assert!(buf.is_empty() && connection.poll_ready().is_none());
 }
+
+fn written(connection: &mut Connection<Server>) -> String {
+    let mut written = Vec::new();
+    loop {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = connection.output(NOW, &mut slices);
+        let shown: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+        if shown.is_empty() {
+            return String::from_utf8(written).unwrap();
+        }
+        connection.handle_written(NOW, shown.len());
+        written.extend(shown);
+    }
+}
+
+fn call(connection: &mut Connection<Server>) -> CallId {
+    let Notice::Incoming(id) = next(connection, &mut BytesMut::from(GET)) else { panic!("no request") };
+    start(connection, id);
+    id
+}
+
+/// Answers with these headers; the head of what is written.
+fn head(connection: &mut Connection<Server>, headers: Metadata) -> String {
+    let id = call(connection);
+    let mut call = connection.call(id).unwrap();
+    call.send_headers(NOW, headers).unwrap();
+    call.send(NOW, Outbound::encode(&call.encoding(), Bytes::from_static(b"answer"))).unwrap();
+    call.finish(NOW, Metadata::new(), Ok(())).unwrap();
+    while connection.poll_event(NOW, id).is_some() {}
+    let written = written(connection);
+    assert!(
+        std::iter::from_fn(|| connection.poll_ready()).any(|notice| matches!(notice, Notice::Closed(..)))
+    );
+    written.split_once("\r\n\r\n").unwrap().0.to_owned()
+}
+
+/// RFC 9110, section 6.6.1.
+#[test]
+fn responses_have_the_date_that_was_told_last() {
+    let mut connection = Connection::new(NOW, &ConnectionConfig::default());
+    assert!(!head(&mut connection, Metadata::new()).contains("date:"));
+    for date in ["Sat, 28 Nov 2026 12:00:00 GMT", "Sat, 28 Nov 2026 12:00:01 GMT"] {
+        connection.set_date(Some(HeaderValue::from_static(date)));
+        assert!(head(&mut connection, Metadata::new()).contains(&format!("\r\ndate: {date}")));
+    }
+}
+
+#[test]
+fn a_date_of_the_applications_own_stays() {
+    let mut connection = Connection::new(NOW, &ConnectionConfig::default());
+    connection.set_date(Some(HeaderValue::from_static("Sat, 28 Nov 2026 12:00:00 GMT")));
+    let mut headers = Metadata::new();
+    headers.insert(http::header::DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
+    let head = head(&mut connection, headers);
+    assert_eq!(head.matches("date:").count(), 1);
+    assert!(head.contains("\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT"));
+}
+
+#[test]
+fn the_refusal_of_a_broken_head_has_a_date() {
+    let mut connection = Connection::<Server>::new(NOW, &ConnectionConfig::default());
+    connection.set_date(Some(HeaderValue::from_static("Sat, 28 Nov 2026 12:00:00 GMT")));
+    connection.handle_read(NOW, &mut BytesMut::from(&b"POST / HTTP/1.1\r\nhost: a b\r\n\r\n"[..]));
+    let written = written(&mut connection);
+    assert!(
+        written.starts_with("HTTP/1.1 400 ") && written.contains("\r\ndate: Sat, 28 Nov 2026"),
+        "{written}"
+    );
+}

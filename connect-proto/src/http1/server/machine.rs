@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Version, request, response};
+use http::{HeaderValue, Method, Version, request, response};
 
 use super::super::body::{Decoder, Then};
 use super::super::encode::{self, Answering, Mismatch};
@@ -30,6 +30,8 @@ pub(super) struct Machine {
     linger_left: u64,
     blank_lines: u8,
     answering: Answering,
+    /// What responses have for a date, if somebody told the time.
+    pub(super) date: Option<HeaderValue>,
     /// The client waits for `100 Continue`, and no byte of the body has come.
     awaits_continue: bool,
     /// The client said that it will send no further request.
@@ -45,6 +47,7 @@ impl Machine {
             linger_left: 0,
             blank_lines: 0,
             answering: Answering { head: false, http10: false },
+            date: None,
             awaits_continue: false,
             last_request: false,
         }
@@ -152,7 +155,8 @@ impl Machine {
             self.link.spoil(NotReusable::ConnectionClose);
         }
         let close = self.link.unusable.is_some();
-        self.link.sender = encode::response(&mut self.link.output, parts, body, self.answering, close);
+        let (answering, date) = (self.answering, self.date.as_ref());
+        self.link.sender = encode::response(&mut self.link.output, parts, body, answering, date, close);
         self.apply(now, Input::SendHead { end: body == BodySize::Empty });
         if body_unasked {
             self.apply(now, Input::Discard);
@@ -413,7 +417,7 @@ impl Machine {
             PeerMisbehaved::HeadTimeout => NotReusable::HeadTimeout,
             _ => NotReusable::PeerMisbehaved,
         });
-        encode::refusal(&mut self.link.output, fault.http_status());
+        encode::refusal(&mut self.link.output, fault.http_status(), self.date.as_ref());
         self.apply(now, Input::Refuse);
         self.link.watch_output(now);
     }

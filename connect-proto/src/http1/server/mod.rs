@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use http::{request, response};
+use http::{HeaderValue, request, response};
 
 use self::machine::Machine;
 use super::limits::Limits;
@@ -33,7 +33,7 @@ use crate::error::{LostKind, PeerMisbehaved};
 ///   [`is_idle`](Self::is_idle), [`is_receiving`](Self::is_receiving), [`is_closed`](Self::is_closed),
 ///   [`fault`](Self::fault)
 /// - B, the wire and time: `handle_*`. They never fail.
-/// - C, commands: [`send_head`](Self::send_head), [`send_data`](Self::send_data), [`send_end`](Self::send_end),
+/// - C, commands: [`set_date`](Self::set_date), [`send_head`](Self::send_head), [`send_data`](Self::send_data), [`send_end`](Self::send_end),
 ///   [`want_body`](Self::want_body), [`stop_receiving`](Self::stop_receiving), [`abort`](Self::abort),
 ///   [`shut_down`](Self::shut_down). A command that the state does not allow changes nothing.
 /// - D, outputs: [`poll_event`](Self::poll_event), [`output`](Self::output), [`poll_timeout`](Self::poll_timeout),
@@ -157,6 +157,16 @@ impl Server {
     }
 
     // C: commands.
+
+    /// Says what the time is: the `date` of the responses that follow, as RFC 9110, section 6.6.1, asks of a server that has
+    /// a clock, unless the application gives one itself. The machine has no clock: whoever has tells it once a second.
+    pub fn set_date(&mut self, date: Option<HeaderValue>) {
+        self.0.date = date;
+    }
+
+    pub(crate) fn date(&self) -> Option<&HeaderValue> {
+        self.0.date.as_ref()
+    }
 
     /// Sends the final head of the response; with [`BodySize::Empty`] it is the end as well.
     ///

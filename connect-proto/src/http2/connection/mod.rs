@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use self::headers::OpenBlock;
 use self::life::{Phase, Timers, Withheld};
@@ -78,7 +78,7 @@ pub enum OpenError {
 /// - C, commands: [`send_head`](Self::send_head), [`send_data`](Self::send_data), [`send_end`](Self::send_end),
 ///   [`reset`](Self::reset), [`stop_receiving`](Self::stop_receiving), [`add_credit`](Self::add_credit),
 ///   [`want_write`](Self::want_write), [`release`](Self::release), [`shut_down`](Self::shut_down); of a client
-///   [`open`](Client::open). A command that the state of its stream does not allow changes nothing.
+///   [`open`](Client::open), of a server [`set_date`](Server::set_date). A command that the state of its stream does not allow changes nothing.
 /// - D, outputs: [`poll_event`](Self::poll_event), [`poll_writable`](Self::poll_writable), [`output`](Self::output),
 ///   [`poll_timeout`](Self::poll_timeout), [`poll_shutdown`](Self::poll_shutdown), in any order and at any time.
 ///
@@ -113,6 +113,8 @@ pub struct Engine<R: Role> {
     block: Option<OpenBlock>,
     decoder: hpack::Decoder,
     encoder: hpack::Encoder,
+    /// Server: what responses have for a date, if somebody told the time.
+    pub(crate) date: Option<HeaderValue>,
     last_target: LastTarget,
     /// Empty maps that have served for heads that were sent.
     spare_maps: Vec<HeaderMap>,
@@ -170,6 +172,7 @@ impl<R: Role> Engine<R> {
             block: None,
             decoder: hpack::Decoder::new(DEFAULT_TABLE_SIZE),
             encoder: hpack::Encoder::new(limits.encoder_table as usize),
+            date: None,
             last_target: LastTarget::default(),
             spare_maps: Vec::new(),
             streams: Streams::default(),
@@ -476,6 +479,14 @@ impl Client {
         let key = self.insert(None);
         self.settle(now);
         Ok(key)
+    }
+}
+
+impl Server {
+    /// Says what the time is: the `date` of the responses that follow, as RFC 9110, section 6.6.1, asks of a server that has
+    /// a clock, unless the application gives one itself. The engine has no clock: whoever has tells it once a second.
+    pub fn set_date(&mut self, date: Option<HeaderValue>) {
+        self.date = date;
     }
 }
 

@@ -52,8 +52,9 @@ impl<R: Role> Engine<R> {
             }
         };
         let head_at = self.output.end();
-        let encoder = &mut self.encoder;
-        let mark = self.output.headers(id, end, |to| R::write_head(&mut encoder.block(to), parts, body));
+        let (encoder, date) = (&mut self.encoder, self.date.as_ref());
+        let mark =
+            self.output.headers(id, end, |to| R::write_head(&mut encoder.block(to), parts, body, date));
         if let Some(stream) = self.streams.get_mut(key) {
             stream.head_at = head_at;
             stream.last_frame = Some(mark);
