@@ -80,11 +80,8 @@ async fn countdown(_: Context, from: Bytes, mut numbers: Responses) -> Result<()
     Ok(())
 }
 
-async fn echo(_: Context, mut requests: Requests, mut responses: Responses) -> Result<(), RpcError> {
-    while let Some(message) = requests.recv().await? {
-        responses.send(message).await?;
-    }
-    Ok(())
+async fn echo(_: Context, requests: Requests, mut responses: Responses) -> Result<(), RpcError> {
+    responses.send_all(requests).await
 }
 
 async fn about_to_end(runtime: Arc<dyn Runtime>, mut responses: Responses) -> Result<Metadata, RpcError> {

@@ -8,6 +8,7 @@ use connect_proto_async::{
 };
 use connect_proto_smol::Smol;
 use connect_proto_tokio::Tokio;
+use smol::stream;
 
 pub(crate) fn on_tokio(builder: &mut tokio::runtime::Builder) {
     let runtime = builder.enable_all().build().expect("a runtime");
@@ -39,12 +40,7 @@ fn router() -> Router {
             |_: Context, asked: Bytes, mut responses: Responses| async move {
                 let (messages, size) = asked_for(&asked);
                 let message = Bytes::from(vec![b'm'; size]);
-                for _ in 0..messages {
-                    if responses.send(message.clone()).await.is_err() {
-                        break;
-                    }
-                }
-                Ok(())
+                responses.send_all(stream::iter(std::iter::repeat_n(Ok(message), messages))).await
             },
         )
         .client_stream(&procedure("Sink"), |_: Context, mut requests: Requests| async move {

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use connect_proto::call::Event;
 
 /// What one lock takes at most: events, and bytes of messages. What is taken is not held back by flow control any more.
-const MAX_EVENTS: usize = 64;
-const MAX_BYTES: usize = 64 << 10;
+pub(super) const MAX_EVENTS: usize = 64;
+pub(super) const MAX_BYTES: usize = 64 << 10;
 
 /// Counts what is taken under one lock.
 #[derive(Default)]
@@ -18,17 +18,16 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Passes an event on to `keep`, unless it is for the sender. Breaks when there are enough.
-    pub(super) fn take(&mut self, event: Event, keep: impl FnOnce(Event)) -> ControlFlow<()> {
+    /// Counts an event. Breaks when there are enough.
+    #[inline]
+    pub(super) fn count(&mut self, event: &Event) -> ControlFlow<()> {
         match event {
             Event::Writable => self.is_writable = true,
-            event => {
-                if let Event::Message(message) = &event {
-                    self.bytes += message.wire_len();
-                }
+            Event::Message(message) => {
                 self.events += 1;
-                keep(event);
+                self.bytes += message.wire_len();
             }
+            _ => self.events += 1,
         }
         if self.events < MAX_EVENTS && self.bytes < MAX_BYTES {
             ControlFlow::Continue(())

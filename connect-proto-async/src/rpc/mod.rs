@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 mod inbox;
+mod outbox;
 pub(crate) mod server;
 
 use bytes::Bytes;

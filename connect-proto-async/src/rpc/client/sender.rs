@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use connect_proto::error::ApiMisuse;
+use connect_proto::error::{ApiMisuse, RpcError};
 use connect_proto::message::Outbound;
+use futures_core::Stream;
 
 use super::slot::Slot;
 use crate::rpc::SendError;
+use crate::rpc::outbox::{self, Sending};
 
 /// The sending half of a client's call.
 ///
@@ -36,6 +38,20 @@ impl Sender {
     pub async fn send(&mut self, message: impl Into<Bytes>) -> Result<(), SendError> {
         let mut message = Some(Outbound::encode(self.slot.encoding(), message.into()));
         std::future::poll_fn(|cx| self.slot.poll_send(&mut message, cx)).await
+    }
+
+    /// Sends the messages of a stream as they come, such as those of a [`Receiver`](super::Receiver) that are to be passed on:
+    /// cheaper than one by one where several are ready. The sending side stays open.
+    ///
+    /// Dropped before it is done, or after an error, some of what the stream gave may not have been sent.
+    ///
+    /// # Errors
+    /// The first error of the stream, or that of [`send`](Sender::send); also when the call ends while the stream has nothing.
+    pub async fn send_all<M: Into<Bytes>>(
+        &mut self,
+        messages: impl Stream<Item = Result<M, RpcError>>,
+    ) -> Result<(), RpcError> {
+        outbox::send_all(&*self.slot, messages).await
     }
 
     /// Ends the sending side: there are no more messages. Does not wait.

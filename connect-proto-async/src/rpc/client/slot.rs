@@ -9,7 +9,7 @@ use connect_proto::call::{Closed, Event, Input, Phase, Processed};
 use connect_proto::client::Call;
 use connect_proto::connection::{CallClosed, CallId, Client, Connection, Fate, OpenError};
 use connect_proto::error::{AbortReason, ApiMisuse, CloseReason, Code, LostKind, PeerMisbehaved, RpcError};
-use connect_proto::message::{Encoding, Outbound};
+use connect_proto::message::Encoding;
 use connect_proto::metadata::Metadata;
 
 use super::CallEnd;
@@ -19,6 +19,7 @@ use crate::driver::shared::{self, Shared, Wait, Waiters};
 use crate::driver::traffic::Meter;
 use crate::rpc::SendError;
 use crate::rpc::inbox::Batch;
+use crate::rpc::outbox::{self, Outbox, Sending};
 
 /// A call, shared by its handles and, as long as it waits for a connection, by the pool.
 #[derive(Debug)]
@@ -56,10 +57,6 @@ impl Slot {
         let place = Place::Waiting { call, ticket: None };
         let state = Mutex::new(State { place, waiters: Waiters::default(), why: None, verdict: None });
         Arc::new(Slot { connections, encoding, deadline, state })
-    }
-
-    pub(super) fn encoding(&self) -> &Encoding {
-        &self.encoding
     }
 
     fn now(&self) -> Instant {
@@ -140,45 +137,6 @@ impl Slot {
 
     // The handles' part
 
-    pub(super) fn poll_send(
-        &self,
-        message: &mut Option<Outbound>,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), SendError>> {
-        let Some(outbound) = message.take() else { return Poll::Ready(Ok(())) };
-        let now = self.now();
-        let mut state = self.lock();
-        let State { place, waiters, .. } = &mut *state;
-        let sent = match place {
-            Place::Waiting { call, .. } => {
-                let sent = SendError::from_core(call.send(now, outbound));
-                if sent.is_err() {
-                    waiters.wait(Wait::Send, cx);
-                }
-                sent
-            }
-            Place::Live { shared, id, .. } => shared.command(|connection, now| {
-                let Some(mut call) = connection.connection.call(*id) else {
-                    let reason = connection.end(*id).map_or(DROPPED, |end| end.reason);
-                    return Ok(Err(SendError::Closed(reason)));
-                };
-                let sent = SendError::from_core(call.send(now, outbound));
-                if sent.is_err() {
-                    connection.wait(*id, Wait::Send, cx);
-                }
-                sent
-            }),
-            Place::Over(closed) => Ok(Err(SendError::Closed(closed.reason))),
-        };
-        match sent {
-            Ok(done) => Poll::Ready(done),
-            Err(full) => {
-                *message = Some(full);
-                Poll::Pending
-            }
-        }
-    }
-
     pub(super) fn finish(&self) -> Result<(), ApiMisuse> {
         let now = self.now();
         match &mut self.lock().place {
@@ -222,7 +180,13 @@ impl Slot {
                 let (there, closed) = shared.command(|connection, now| {
                     let Some(mut call) = connection.connection.call(*id) else { return (false, None) };
                     let mut batch = Batch::default();
-                    call.poll_events(now, |event| batch.take(event, |event| events.push_back(event)));
+                    call.poll_events(now, |event| {
+                        let more = batch.count(&event);
+                        if !matches!(event, Event::Writable) {
+                            events.push_back(event);
+                        }
+                        more
+                    });
                     if batch.is_writable {
                         wakers.extend(connection.take_sender(*id));
                     }
@@ -270,7 +234,6 @@ impl Slot {
 
     /// Aborts the call, of which the receiver hears: unless its sending side has ended anyway.
     pub(super) fn drop_sender(&self) {
-        let is_open = |phase| matches!(phase, Phase::Unsent | Phase::Active);
         let now = self.now();
         let mut state = self.lock();
         let ticket = match &mut state.place {
@@ -427,6 +390,69 @@ impl Slot {
             Place::Over(closed) => Some(closed.reason),
         }
     }
+}
+
+impl Sending for Slot {
+    fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    fn poll_send(&self, outbox: &mut impl Outbox, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+        let mut state = self.lock();
+        let State { place, waiters, .. } = &mut *state;
+        match place {
+            Place::Waiting { call, .. } => {
+                let now = self.now();
+                let sent =
+                    std::iter::from_fn(|| outbox.pop()).try_for_each(|message| call.send(now, message));
+                let sent = outbox::sent(outbox, sent);
+                if sent.is_pending() {
+                    waiters.wait(Wait::Send, cx);
+                }
+                sent
+            }
+            Place::Live { shared, id, .. } => shared.command(|connection, now| {
+                let Some(mut call) = connection.connection.call(*id) else {
+                    let reason = connection.end(*id).map_or(DROPPED, |end| end.reason);
+                    return Poll::Ready(Err(SendError::Closed(reason)));
+                };
+                let sent = call.send_each(now, || outbox.pop());
+                let sent = outbox::sent(outbox, sent);
+                if sent.is_pending() {
+                    connection.wait(*id, Wait::Send, cx);
+                }
+                sent
+            }),
+            Place::Over(closed) => Poll::Ready(Err(SendError::Closed(closed.reason))),
+        }
+    }
+
+    fn poll_closed(&self, cx: &Context<'_>) -> Poll<SendError> {
+        let mut state = self.lock();
+        let State { place, waiters, .. } = &mut *state;
+        let reason = match place {
+            Place::Waiting { call, .. } if is_open(call.state()) => {
+                waiters.wait(Wait::Send, cx);
+                return Poll::Pending;
+            }
+            Place::Waiting { .. } => CloseReason::Unsent,
+            Place::Live { shared, id, .. } => {
+                let mut connection = shared.lock();
+                if connection.connection.call(*id).is_some_and(|call| is_open(call.state())) {
+                    connection.wait(*id, Wait::Send, cx);
+                    return Poll::Pending;
+                }
+                connection.end(*id).map_or(CloseReason::Complete, |end| end.reason)
+            }
+            Place::Over(closed) => closed.reason,
+        };
+        Poll::Ready(SendError::Closed(reason))
+    }
+}
+
+/// Whether the sending side may still be in use.
+fn is_open(phase: Phase) -> bool {
+    matches!(phase, Phase::Unsent | Phase::Active)
 }
 
 impl State {

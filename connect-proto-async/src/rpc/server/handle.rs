@@ -18,6 +18,7 @@ use super::{Conclusion, Outcome};
 use crate::driver::shared::{Shared, Wait};
 use crate::rpc::SendError;
 use crate::rpc::inbox::Batch;
+use crate::rpc::outbox::{self, Outbox, Sending};
 
 /// Names a call on its connection, from anywhere.
 #[derive(Clone, Debug)]
@@ -157,14 +158,17 @@ impl Requests {
                 return None;
             };
             let mut batch = Batch::default();
-            let mut keep = |event| match event {
-                Event::Message(message) if first.is_none() => first = Some(message),
-                Event::Message(message) => inbox.push_back(message),
-                Event::PeerHalfClosed => _ = end.get_or_insert(Ok(())),
-                Event::Finished(verdict) => _ = end.get_or_insert(verdict.map(drop)),
-                _ => {}
-            };
-            call.poll_events(now, |event| batch.take(event, &mut keep));
+            call.poll_events(now, |event| {
+                let more = batch.count(&event);
+                match event {
+                    Event::Message(message) if first.is_none() => first = Some(message),
+                    Event::Message(message) => inbox.push_back(message),
+                    Event::PeerHalfClosed => _ = end.get_or_insert(Ok(())),
+                    Event::Finished(verdict) => _ = end.get_or_insert(verdict.map(drop)),
+                    _ => {}
+                }
+                more
+            });
             if first.is_none() && end.is_none() {
                 if state.is_looked_at(*id) {
                     state.wait(*id, Wait::Receive, cx);
@@ -208,10 +212,6 @@ impl Responses {
         Responses { call, encoding }
     }
 
-    pub(super) fn encoding(&self) -> &Encoding {
-        &self.encoding
-    }
-
     /// Sends the response's headers, at once. Without it they go, empty, with the first message.
     ///
     /// # Errors
@@ -236,22 +236,44 @@ impl Responses {
         std::future::poll_fn(|cx| self.poll_send(&mut message, cx)).await
     }
 
-    fn poll_send(&mut self, message: &mut Option<Outbound>, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
+    /// Sends the messages of a stream as they come, such as the [`Requests`] of an echo or those of another call: cheaper
+    /// than one by one where several are ready.
+    ///
+    /// Dropped before it is done, or after an error, some of what the stream gave may not have been sent.
+    ///
+    /// # Errors
+    /// The first error of the stream, or that of [`send`](Responses::send); also when the call ends while the stream has
+    /// nothing.
+    pub async fn send_all<M: Into<Bytes>>(
+        &mut self,
+        messages: impl Stream<Item = Result<M, RpcError>>,
+    ) -> Result<(), RpcError> {
+        outbox::send_all(self, messages).await
+    }
+}
+
+impl Sending for Responses {
+    fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    fn poll_send(&self, outbox: &mut impl Outbox, cx: &Context<'_>) -> Poll<Result<(), SendError>> {
         let CallRef { shared, id } = &self.call;
-        let Some(outbound) = message.take() else { return Poll::Ready(Ok(())) };
         shared.command(|state, now| {
             let Some(mut call) = state.connection.call(*id) else {
                 return Poll::Ready(Err(SendError::Closed(state.why(*id).unwrap_or(GONE))));
             };
-            match SendError::from_core(call.send(now, outbound)) {
-                Ok(done) => Poll::Ready(done),
-                Err(full) => {
-                    *message = Some(full);
-                    state.wait(*id, Wait::Send, cx);
-                    Poll::Pending
-                }
+            let sent = call.send_each(now, || outbox.pop());
+            let sent = outbox::sent(outbox, sent);
+            if sent.is_pending() {
+                state.wait(*id, Wait::Send, cx);
             }
+            sent
         })
+    }
+
+    fn poll_closed(&self, cx: &Context<'_>) -> Poll<SendError> {
+        self.call.poll_ended(cx).map(SendError::Closed)
     }
 }
 

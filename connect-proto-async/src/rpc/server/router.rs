@@ -17,6 +17,7 @@ use connect_proto::server::MethodSpec;
 use super::handle::{Requests, Responses};
 use super::{Conclusion, Context, Outcome, Trailers};
 use crate::rpc::Response;
+use crate::rpc::outbox::Sending;
 
 /// A handler at work.
 pub(super) type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;

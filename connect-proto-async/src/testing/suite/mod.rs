@@ -4,6 +4,7 @@
 pub mod contract;
 pub mod operations;
 pub mod rpc;
+pub mod streams;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -45,9 +46,6 @@ macro_rules! runtime_suite {
             a_failure_has_the_responses_metadata
             a_get_shows_its_query
             a_unary_call_can_be_held
-            streams_of_every_kind
-            full_duplex_needs_http2
-            large_messages_pass
             a_deadline_ends_a_call
             closing_never_waits
             an_end_comes_when_the_connection_is_free
@@ -65,6 +63,14 @@ macro_rules! runtime_suite {
             traffic_is_counted
             a_crowd_of_calls
         );
+        $crate::runtime_suite!(@cases streams, $run,
+            streams_of_every_kind
+            full_duplex_needs_http2
+            large_messages_pass
+            a_stream_is_passed_on
+            a_streams_error_comes_back
+            a_stream_that_waits_is_given_up_at_the_end
+        );
         $crate::runtime_suite!(@cases operations, $run,
             a_compression_of_ones_own_is_negotiated
             each_call_has_its_threshold
@@ -73,6 +79,7 @@ macro_rules! runtime_suite {
             too_many_waiting_calls_are_refused
             too_many_connections_are_closed
             calls_under_way_are_counted
+            responses_have_a_date
         );
     };
     (@cases $module:ident, $run:path, $($case:ident)*) => {

@@ -10,8 +10,8 @@ use connect_proto::error::{AbortReason, CloseReason, Code, RpcError};
 
 use super::{sleep, within};
 use crate::{
-    Address, Channel, ChannelConfig, Context, OpenError, Procedure, Protocol, Receiver, Requests, Response,
-    Responses, Router, Runtime, SendError, Server, ServerConfig,
+    Address, Channel, ChannelConfig, Context, Procedure, Protocol, Receiver, Requests, Response, Responses,
+    Router, Runtime, SendError, Server, ServerConfig,
 };
 
 pub(super) const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -92,11 +92,8 @@ fn router(runtime: &Arc<dyn Runtime>) -> Router {
         .bidi(
             &procedure("Chat"),
             Duplex::Half,
-            |_: Context, mut requests: Requests, mut responses: Responses| async move {
-                while let Some(message) = requests.recv().await? {
-                    let _ = responses.send(message).await;
-                }
-                Ok(())
+            |_: Context, requests: Requests, mut responses: Responses| async move {
+                responses.send_all(requests).await
             },
         )
 }
@@ -113,7 +110,7 @@ pub(super) fn channel(runtime: &Arc<dyn Runtime>, server: &Server, protocol: Pro
     Channel::new(runtime.clone(), config)
 }
 
-async fn text(receiver: &mut Receiver) -> Option<String> {
+pub(super) async fn text(receiver: &mut Receiver) -> Option<String> {
     let message = receiver.recv().await.expect("the call goes on")?;
     Some(String::from_utf8_lossy(&message).into_owned())
 }
@@ -206,62 +203,6 @@ pub async fn a_unary_call_can_be_held(runtime: Arc<dyn Runtime>) {
         call.headers().await.expect("an answer");
         let closed = call.close().await.closed;
         assert_eq!((closed.processed, closed.fate), (Processed::Yes, Fate::Reusable), "{protocol:?}");
-    }
-}
-
-/// All kinds of streams.
-pub async fn streams_of_every_kind(runtime: Arc<dyn Runtime>) {
-    for protocol in BOTH {
-        let server = serve(&runtime, ServerConfig::default()).await;
-        let channel = channel(&runtime, &server, protocol);
-
-        let mut count = channel.call(&procedure("Count")).server_stream("1000").expect("a call");
-        for at in 0..1000 {
-            assert_eq!(text(&mut count).await, Some(at.to_string()));
-        }
-        assert_eq!(text(&mut count).await, None);
-        assert!(count.trailers().is_some());
-
-        let (mut sender, mut receiver) = channel.call(&procedure("Join")).client_stream().expect("a call");
-        for at in 0..1000 {
-            sender.send(at.to_string()).await.expect("the call goes on");
-        }
-        sender.finish().expect("once");
-        let joined = receiver.response().await.expect("an answer").message;
-        assert_eq!(joined.len(), 10 + 90 * 2 + 900 * 3);
-
-        let (mut sender, mut receiver) = channel.call(&procedure("Chat")).bidi(Duplex::Half).expect("a call");
-        for _ in 0..3 {
-            sender.send("over").await.expect("the call goes on");
-            if protocol == Protocol::Http2 {
-                assert_eq!(text(&mut receiver).await.as_deref(), Some("over"), "at once");
-            }
-        }
-        sender.finish().expect("once");
-        let mut left = if protocol == Protocol::Http2 { 0 } else { 3 };
-        while text(&mut receiver).await.is_some() {
-            left -= 1;
-        }
-        assert_eq!(left, 0);
-    }
-}
-
-/// Full duplex over HTTP/1.1 is an error at once, not a hang.
-pub async fn full_duplex_needs_http2(runtime: Arc<dyn Runtime>) {
-    let server = serve(&runtime, ServerConfig::default()).await;
-    let channel = channel(&runtime, &server, Protocol::Http1);
-    let refused = channel.call(&procedure("Chat")).bidi(Duplex::Full).expect_err("it cannot be");
-    assert_eq!(refused, OpenError::FullDuplexOverHttp1);
-}
-
-/// A message of several MiB passes the windows and the queues.
-pub async fn large_messages_pass(runtime: Arc<dyn Runtime>) {
-    for protocol in BOTH {
-        let server = serve(&runtime, ServerConfig::default()).await;
-        let channel = channel(&runtime, &server, protocol);
-        let large = Bytes::from(vec![7; 3 << 20]);
-        let response = channel.call(&procedure("Echo")).unary(large.clone()).await.expect("an answer");
-        assert!(response.message == large, "{protocol:?}");
     }
 }
 
