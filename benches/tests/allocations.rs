@@ -23,11 +23,11 @@ const BOUNDS: [(&str, u64); 9] = [
     ("unary_server", 3),
     ("unary_client", 5),
     ("unary_pair", 8),
-    ("send_server", 38),
+    ("send_server", 43),
     ("receive_client", 137),
-    ("send_client", 37),
-    ("receive_server", 145),
-    ("stream_pair", 175),
+    ("send_client", 42),
+    ("receive_server", 147),
+    ("stream_pair", 180),
 ];
 
 #[test]

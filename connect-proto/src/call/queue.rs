@@ -21,6 +21,11 @@ impl<T> Queue<T> {
     }
 
     #[inline]
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, item: T) {
         if self.is_empty() {
             self.first = Some(item);

@@ -97,17 +97,21 @@ impl Piece {
         }
     }
 
-    /// Adds a small message that would come right after this piece; false if the two do not go together.
+    /// Adds a small message that would come right after this piece; false if the two do not go together. `room` is for how
+    /// much is likely to be merged.
     #[inline]
-    fn merge(&mut self, prefix: [u8; PREFIX_LEN], payload: &[u8]) -> bool {
+    fn merge(&mut self, prefix: [u8; PREFIX_LEN], payload: &[u8], room: usize) -> bool {
         let len = PREFIX_LEN + payload.len();
         match self {
             Piece::Merged(envelopes) if envelopes.len() + len <= MERGED => {
+                if envelopes.capacity() - envelopes.len() < len {
+                    envelopes.reserve(MERGED - envelopes.len());
+                }
                 put_envelope(envelopes, prefix, payload);
                 true
             }
             Piece::Message { prefix: Some(first), payload: alone } if alone.len() <= SMALL => {
-                let mut envelopes = BytesMut::with_capacity(SMALL.max(PREFIX_LEN + alone.len() + len));
+                let mut envelopes = BytesMut::with_capacity(room.max(PREFIX_LEN + alone.len() + len));
                 put_envelope(&mut envelopes, *first, alone);
                 put_envelope(&mut envelopes, prefix, payload);
                 *self = Piece::Merged(envelopes);
@@ -195,8 +199,10 @@ impl SendHalf {
         let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         let prefix = Prefix { flags, len }.write();
         self.queued += PREFIX_LEN + payload.len();
-        let is_merged =
-            payload.len() <= SMALL && self.queue.last_mut().is_some_and(|last| last.merge(prefix, &payload));
+        // Who has sent so much that it did not fit into one piece is likely to send as much again.
+        let room = if self.queue.len() > 1 { MERGED } else { SMALL };
+        let is_merged = payload.len() <= SMALL
+            && self.queue.last_mut().is_some_and(|last| last.merge(prefix, &payload, room));
         if !is_merged {
             self.queue.push(Piece::Message { prefix: Some(prefix), payload });
         }
