@@ -4,11 +4,13 @@ use std::ops::ControlFlow;
 
 use super::exchange::Wire;
 use super::live::Live;
+use super::machine::Machine;
 #[cfg(feature = "http2")]
 use super::multiplex::OnStream;
 use super::role::Side;
 use super::{CallId, Connection, Protocol, Role};
-use crate::call::Event;
+use crate::call::{Event, SendError};
+use crate::message::Outbound;
 use crate::time::Instant;
 
 /// A call and what carries it.
@@ -44,6 +46,14 @@ impl<S: Side> Carried<'_, S> {
             #[cfg(feature = "http2")]
             Carried::Http2(stream) => stream.command(now, command),
         }
+    }
+
+    pub(super) fn send_each(
+        &mut self,
+        now: Instant,
+        next: impl FnMut() -> Option<Outbound>,
+    ) -> Result<(), SendError> {
+        self.command(now, |call| std::iter::from_fn(next).try_for_each(|message| call.send(now, message)))
     }
 
     pub(super) fn poll_event(&mut self, now: Instant) -> Option<Event> {

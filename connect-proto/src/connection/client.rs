@@ -218,11 +218,9 @@ impl ClientCall<'_> {
     pub fn send_each(
         &mut self,
         now: Instant,
-        mut next: impl FnMut() -> Option<Outbound>,
+        next: impl FnMut() -> Option<Outbound>,
     ) -> Result<(), SendError> {
-        self.0.command(now, |call| {
-            std::iter::from_fn(&mut next).try_for_each(|message| call.send(now, message))
-        })
+        self.0.send_each(now, next)
     }
 
     /// Ends the sending side: [`Call::finish`].

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::call::{Event, Input, Phase, Transmit};
+use crate::call::{Event, Input, Phase, SendError, Transmit};
 use crate::error::AbortReason;
+use crate::message::Outbound;
 use crate::time::Instant;
 use crate::{client, server};
 
@@ -14,6 +15,7 @@ pub trait Machine {
 
     fn handle_input(&mut self, now: Instant, input: Input);
     fn handle_timeout(&mut self, now: Instant);
+    fn send(&mut self, now: Instant, message: Outbound) -> Result<(), SendError>;
     fn abort(&mut self, now: Instant, reason: AbortReason);
     fn poll_transmit(&mut self, max: usize) -> Option<Transmit<Self::Head>>;
     fn poll_event(&mut self) -> Option<Event>;
@@ -41,6 +43,9 @@ macro_rules! machine {
             }
             fn handle_timeout(&mut self, now: Instant) {
                 self.handle_timeout(now);
+            }
+            fn send(&mut self, now: Instant, message: Outbound) -> Result<(), SendError> {
+                self.send(now, message)
             }
             fn abort(&mut self, now: Instant, reason: AbortReason) {
                 self.abort(now, reason);

@@ -123,3 +123,27 @@ fn the_refusal_of_a_broken_head_has_a_date() {
         "{written}"
     );
 }
+
+#[test]
+fn messages_in_a_row_are_queued_up_to_the_first_that_is_not_accepted() {
+    const OPEN: &[u8] = b"POST /test.Service/Method HTTP/1.1\r\nhost: localhost\r\n\
+        content-type: application/connect+proto\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0";
+    let mut connection = Connection::new(NOW, &ConnectionConfig::default());
+    let Notice::Incoming(id) = next(&mut connection, &mut BytesMut::from(OPEN)) else { panic!("no request") };
+    let mut config = ServerConfig::default();
+    config.limits.send_queue = 20;
+    let spec = MethodSpec::new(Kind::ServerStream, &Arc::from(["proto".to_owned()]));
+    assert!(connection.start(NOW, id, &Arc::new(config), &spec));
+    let mut call = connection.call(id).unwrap();
+    // Each waits as 9 bytes.
+    let encoding = call.encoding();
+    let mut rest = ["1111", "2222", "3333", "4444"].into_iter();
+    let sent = call.send_each(NOW, || {
+        rest.next().map(|text| Outbound::encode(&encoding, Bytes::from_static(text.as_bytes())))
+    });
+    let Err(SendError::Full(refused)) = sent else { panic!("{sent:?}") };
+    assert_eq!(refused.len(), 4);
+    assert_eq!(rest.as_slice(), ["4444"], "none is asked for after that");
+    let written = written(&mut connection);
+    assert!(written.contains("1111") && written.contains("2222") && !written.contains("3333"), "{written:?}");
+}

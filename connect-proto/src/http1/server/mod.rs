@@ -33,7 +33,8 @@ use crate::error::{LostKind, PeerMisbehaved};
 ///   [`is_idle`](Self::is_idle), [`is_receiving`](Self::is_receiving), [`is_closed`](Self::is_closed),
 ///   [`fault`](Self::fault)
 /// - B, the wire and time: `handle_*`. They never fail.
-/// - C, commands: [`set_date`](Self::set_date), [`send_head`](Self::send_head), [`send_data`](Self::send_data), [`send_end`](Self::send_end),
+/// - C, commands: [`set_date`](Self::set_date), [`send_head`](Self::send_head), [`send_data`](Self::send_data),
+///   [`send_end`](Self::send_end),
 ///   [`want_body`](Self::want_body), [`stop_receiving`](Self::stop_receiving), [`abort`](Self::abort),
 ///   [`shut_down`](Self::shut_down). A command that the state does not allow changes nothing.
 /// - D, outputs: [`poll_event`](Self::poll_event), [`output`](Self::output), [`poll_timeout`](Self::poll_timeout),

@@ -78,7 +78,8 @@ pub enum OpenError {
 /// - C, commands: [`send_head`](Self::send_head), [`send_data`](Self::send_data), [`send_end`](Self::send_end),
 ///   [`reset`](Self::reset), [`stop_receiving`](Self::stop_receiving), [`add_credit`](Self::add_credit),
 ///   [`want_write`](Self::want_write), [`release`](Self::release), [`shut_down`](Self::shut_down); of a client
-///   [`open`](Client::open), of a server [`set_date`](Server::set_date). A command that the state of its stream does not allow changes nothing.
+///   [`open`](Client::open), of a server [`set_date`](Server::set_date). A command that the state of its stream does not
+///   allow changes nothing.
 /// - D, outputs: [`poll_event`](Self::poll_event), [`poll_writable`](Self::poll_writable), [`output`](Self::output),
 ///   [`poll_timeout`](Self::poll_timeout), [`poll_shutdown`](Self::poll_shutdown), in any order and at any time.
 ///
